@@ -1,0 +1,130 @@
+package v1alpha1
+
+// Finalizer keeps an object until what it left at the identity provider has
+// been dealt with.
+const Finalizer = "security.neosc.io/finalizer"
+
+// Condition types. Every kind has Ready; kubectl wait, Argo CD and Flux need no
+// rules of their own to read it.
+const (
+	// ConditionReady sums up the object.
+	//
+	// SecurityPolicy: every target is as the spec wants it.
+	//
+	//	True   InForce, AuditOnly, Disabled
+	//	False  Progressing, PartlyInForce, any reason of Accepted, any failure reason
+	//
+	// ZitadelConnection: the credentials work.
+	//
+	//	True   Connected
+	//	False  SecretNotFound, SecretInvalid, InsecureNotAllowed, InUse, any failure reason
+	ConditionReady = "Ready"
+
+	// ConditionAccepted tells whether a SecurityPolicy may be and can be acted
+	// on.
+	//
+	//	True   Accepted
+	//	False  NamespaceNotAllowed, ConnectionNotFound, OrganizationNotFound,
+	//	       TargetConflict, NoMethodLeft
+	ConditionAccepted = "Accepted"
+
+	// ConditionEnforcementLimited tells that Zitadel cannot enforce the policy
+	// literally. Present only while it is True.
+	//
+	//	True   NotEveryLogin
+	ConditionEnforcementLimited = "EnforcementLimited"
+
+	// ConditionStalled tells that only a change by somebody can help. Present
+	// only while it is True, with the reason of Ready.
+	ConditionStalled = "Stalled"
+
+	// ConditionCredentialExpiring warns that a connection's key or token ends
+	// soon. Absent when the end is not known.
+	//
+	//	True   ExpiresWithin30Days, ExpiresWithin14Days, ExpiresWithin3Days, Expired
+	//	False  NotExpiring
+	ConditionCredentialExpiring = "CredentialExpiring"
+)
+
+// Reasons of a SecurityPolicy.
+const (
+	// ReasonInForce: every target holds what the policy wants.
+	ReasonInForce = "InForce"
+	// ReasonAuditOnly: the mode is Audit; nothing is written, and
+	// status.targets[].pending shows what would be.
+	ReasonAuditOnly = "AuditOnly"
+	// ReasonDisabled: enabled is false; what stood before is back in force.
+	ReasonDisabled = "Disabled"
+	// ReasonProgressing: targets are still being worked on.
+	ReasonProgressing = "Progressing"
+	// ReasonPartlyInForce: some targets are in force and others failed for
+	// different reasons; status.targets has one for each.
+	ReasonPartlyInForce = "PartlyInForce"
+
+	// ReasonAccepted: every target may be and can be acted on.
+	ReasonAccepted = "Accepted"
+	// ReasonNamespaceNotAllowed: no access rule of the connection lets this
+	// namespace target this scope.
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonConnectionNotFound: there is no ZitadelConnection of that name.
+	ReasonConnectionNotFound = "ConnectionNotFound"
+	// ReasonConnectionNotReady: the ZitadelConnection is not Ready.
+	ReasonConnectionNotReady = "ConnectionNotReady"
+	// ReasonOrganizationNotFound: the selector matches no organization.
+	ReasonOrganizationNotFound = "OrganizationNotFound"
+	// ReasonTargetConflict: another SecurityPolicy already holds the target.
+	ReasonTargetConflict = "TargetConflict"
+	// ReasonNoMethodLeft: the policy would force MFA and leave no method to
+	// satisfy it.
+	ReasonNoMethodLeft = "NoMethodLeft"
+
+	// ReasonNotEveryLogin: Zitadel has no setting for "at every login".
+	ReasonNotEveryLogin = "NotEveryLogin"
+)
+
+// Reasons of a ZitadelConnection.
+const (
+	// ReasonConnected: the server accepts the credentials.
+	ReasonConnected = "Connected"
+	// ReasonSecretNotFound: the Secret, or its key, does not exist or may not
+	// be read.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretInvalid: the Secret's value is not a usable credential.
+	ReasonSecretInvalid = "SecretInvalid"
+	// ReasonInsecureNotAllowed: plain HTTP to a host that is not loopback.
+	ReasonInsecureNotAllowed = "InsecureNotAllowed"
+	// ReasonInUse: deletion waits for the policies that still have something
+	// to put back through this connection.
+	ReasonInUse = "InUse"
+
+	// ReasonNotExpiring: the credential is good for more than 30 days.
+	ReasonNotExpiring = "NotExpiring"
+	// ReasonExpiresWithin30Days to ReasonExpired: time to rotate.
+	ReasonExpiresWithin30Days = "ExpiresWithin30Days"
+	ReasonExpiresWithin14Days = "ExpiresWithin14Days"
+	ReasonExpiresWithin3Days  = "ExpiresWithin3Days"
+	ReasonExpired             = "Expired"
+)
+
+// Failure reasons, shared by every kind that talks to Zitadel.
+const (
+	// ReasonZitadelUnreachable: no connection, or the server says it is
+	// unavailable. Retried with growing pauses.
+	ReasonZitadelUnreachable = "ZitadelUnreachable"
+	// ReasonZitadelTimedOut: no answer within spec.timeoutSeconds. Retried.
+	ReasonZitadelTimedOut = "ZitadelTimedOut"
+	// ReasonZitadelRateLimited: too many requests. Retried.
+	ReasonZitadelRateLimited = "ZitadelRateLimited"
+	// ReasonZitadelFault: the server failed in a way we do not know. Retried.
+	ReasonZitadelFault = "ZitadelFault"
+	// ReasonWriteConflict: another writer was faster, repeatedly. Retried.
+	ReasonWriteConflict = "WriteConflict"
+	// ReasonNotConfirmed: written, but reads did not show it in time. Retried.
+	ReasonNotConfirmed = "NotConfirmed"
+	// ReasonCredentialsRefused: unknown, expired or revoked key or token.
+	ReasonCredentialsRefused = "CredentialsRefused"
+	// ReasonPermissionMissing: the account lacks a role.
+	ReasonPermissionMissing = "PermissionMissing"
+	// ReasonSettingsRejected: Zitadel refuses a value of the spec.
+	ReasonSettingsRejected = "SettingsRejected"
+)

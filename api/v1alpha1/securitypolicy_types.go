@@ -1,0 +1,516 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Mode says how far a policy goes.
+// +kubebuilder:validation:Enum=Audit;Warn;Enforce
+type Mode string
+
+// The three modes.
+const (
+	// ModeAudit writes nothing; status shows what would be written.
+	ModeAudit Mode = "Audit"
+	// ModeWarn puts everything in force except the force flags: users are
+	// prompted, nobody is blocked.
+	ModeWarn Mode = "Warn"
+	// ModeEnforce puts everything in force.
+	ModeEnforce Mode = "Enforce"
+)
+
+// Enforcement says when a second factor is demanded.
+// +kubebuilder:validation:Enum=Optional;RequiredOnFirstLogin;AlwaysRequired
+type Enforcement string
+
+// The three levels.
+const (
+	// EnforcementOptional never forces; users who have a factor are asked.
+	EnforcementOptional Enforcement = "Optional"
+	// EnforcementRequiredOnFirstLogin makes users set up a factor at their
+	// first login.
+	EnforcementRequiredOnFirstLogin Enforcement = "RequiredOnFirstLogin"
+	// EnforcementAlwaysRequired does the same and keeps checks fresh for at
+	// most 15 minutes, the closest Zitadel gets to "at every login".
+	EnforcementAlwaysRequired Enforcement = "AlwaysRequired"
+)
+
+// Audience says whose sign-in the enforcement covers.
+// +kubebuilder:validation:Enum=AllUsers;LocalUsersOnly
+type Audience string
+
+// The two audiences.
+const (
+	// AllUsers covers local users and those of external identity providers.
+	AllUsers Audience = "AllUsers"
+	// LocalUsersOnly leaves out users who sign in through an external identity
+	// provider.
+	LocalUsersOnly Audience = "LocalUsersOnly"
+)
+
+// Method is a way to prove a second factor.
+// +kubebuilder:validation:Enum=WebAuthn;TOTP;RecoveryCodes;Email;SMS
+type Method string
+
+// The methods.
+const (
+	// MethodWebAuthn is a FIDO2 security key or platform authenticator.
+	MethodWebAuthn Method = "WebAuthn"
+	// MethodTOTP is a time-based one-time password (RFC 6238).
+	MethodTOTP Method = "TOTP"
+	// MethodRecoveryCodes are single-use codes for a lost device.
+	MethodRecoveryCodes Method = "RecoveryCodes"
+	// MethodEmail is a one-time code sent by e-mail.
+	MethodEmail Method = "Email"
+	// MethodSMS is a one-time code sent by SMS.
+	MethodSMS Method = "SMS"
+)
+
+// DeletionPolicy says what becomes of a target's settings when the policy, or
+// the target, goes away.
+// +kubebuilder:validation:Enum=Retain;Restore;Reset
+type DeletionPolicy string
+
+// The three ways to leave.
+const (
+	// DeletionRetain leaves everything as it is.
+	DeletionRetain DeletionPolicy = "Retain"
+	// DeletionRestore puts back what stood before the policy first wrote.
+	DeletionRestore DeletionPolicy = "Restore"
+	// DeletionReset makes an organization follow the instance default again in
+	// every group of settings the policy managed; at the instance it is the
+	// same as Restore.
+	DeletionReset DeletionPolicy = "Reset"
+)
+
+// SecurityPolicySpec is the intent. A field that is absent is not managed: it
+// is never compared and never written.
+type SecurityPolicySpec struct {
+	// displayName is the policy's name for people. Unset: the object's name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	DisplayName string `json:"displayName,omitempty"`
+
+	// description says what the policy is for. Unset: none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1000
+	Description string `json:"description,omitempty"`
+
+	// enabled takes the policy out of force when false: what stood before is
+	// put back, and the policy stays for later. Unset: true.
+	// +optional
+	// +default=true
+	Enabled *bool `json:"enabled,omitempty"` //nolint:kubeapilinter // NeoSC's API and console speak of an enabled flag; a third state is a mode.
+
+	// mode says how far the policy goes: Audit reports and writes nothing, Warn
+	// prompts and never blocks, Enforce does all. Unset: Enforce.
+	// +optional
+	// +default="Enforce"
+	Mode Mode `json:"mode,omitempty"`
+
+	// targets say where the policy is put in force.
+	// +required
+	Targets Targets `json:"targets,omitzero"`
+
+	// mfa says who is asked for which second factor, and when. Unset: nothing
+	// of it is managed.
+	// +optional
+	MFA *MFASettings `json:"mfa,omitempty"`
+
+	// session bounds how long a check stays fresh. Unset: not managed.
+	// +optional
+	Session *SessionSettings `json:"session,omitempty"`
+
+	// login says which ways to sign in there are. Unset: not managed.
+	// +optional
+	Login *LoginSettings `json:"login,omitempty"`
+
+	// password says what a password must look like. Unset: not managed.
+	// +optional
+	Password *PasswordSettings `json:"password,omitempty"`
+
+	// lockout bounds failed attempts. Unset: not managed.
+	// +optional
+	Lockout *LockoutSettings `json:"lockout,omitempty"`
+
+	// deletionPolicy says what becomes of the settings when the policy is
+	// deleted or a target is removed from it: Retain leaves them, Restore puts
+	// back what stood before, Reset makes an organization follow the instance
+	// default again. Unset: Retain, so that an accidental prune weakens nobody.
+	// +optional
+	// +default="Retain"
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// Targets say where a policy is put in force.
+type Targets struct {
+	// zitadel lists instances and organizations of Zitadel.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Zitadel []ZitadelTarget `json:"zitadel,omitempty"`
+}
+
+// ZitadelTarget is one instance or organization.
+// +kubebuilder:validation:XValidation:rule="(self.scope == 'Organization') == has(self.organization)",message="organization must be set for scope Organization, and only for it",fieldPath=".organization"
+type ZitadelTarget struct {
+	// connection is the name of the ZitadelConnection to use.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Connection string `json:"connection,omitempty"`
+
+	// scope is Instance for the defaults of the whole instance, or Organization
+	// for one organization.
+	// +required
+	Scope TargetScope `json:"scope,omitempty"`
+
+	// organization selects the organization. Unset: the target is the instance.
+	// +optional
+	Organization *OrganizationSelector `json:"organization,omitempty"`
+}
+
+// MFASettings say who is asked for which second factor, and when.
+// +kubebuilder:validation:XValidation:rule="!has(self.appliesTo) || has(self.enforcement)",message="appliesTo needs enforcement",fieldPath=".appliesTo"
+// +kubebuilder:validation:XValidation:rule="!has(self.enforcement) || self.enforcement == 'Optional' || !has(self.methods) || self.methods.size() > 0 || !has(self.passkeyLogin) || self.passkeyLogin == 'Allowed'",message="an enforcement other than Optional needs at least one method, or passkeyLogin Allowed",fieldPath=".methods"
+type MFASettings struct {
+	// enforcement says when a second factor is demanded: Optional never forces,
+	// RequiredOnFirstLogin makes users set one up at their first login,
+	// AlwaysRequired also asks again after at most 15 minutes. Unset: not
+	// managed.
+	// +optional
+	Enforcement Enforcement `json:"enforcement,omitempty"`
+
+	// appliesTo says whose sign-in the enforcement covers. Unset: AllUsers.
+	// +optional
+	AppliesTo Audience `json:"appliesTo,omitempty"`
+
+	// methods lists the second factors users may set up and use; every other
+	// method we know is taken off Zitadel's lists, factors only the server knows
+	// stay. An empty list allows none. Unset: not managed.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=5
+	Methods []Method `json:"methods,omitzero"`
+
+	// passkeyLogin says whether a passkey with user verification may replace
+	// the password (passwordless login). Unset: not managed.
+	// +optional
+	PasskeyLogin Permission `json:"passkeyLogin,omitempty"`
+
+	// setupPrompt says how often users without a factor are invited to set one
+	// up while the enforcement is Optional. Unset: not managed.
+	// +optional
+	SetupPrompt *SetupPrompt `json:"setupPrompt,omitempty"`
+}
+
+// PromptFrequency says how often users are invited to set up a factor.
+// +kubebuilder:validation:Enum=Every;Never
+type PromptFrequency string
+
+// The two frequencies.
+const (
+	PromptEvery PromptFrequency = "Every"
+	PromptNever PromptFrequency = "Never"
+)
+
+// SetupPrompt says how often users are invited to set up a factor. Zitadel's
+// login version 2 does not show such invitations.
+// +kubebuilder:validation:XValidation:rule="(self.frequency == 'Every') == has(self.everyHours)",message="everyHours must be set for frequency Every, and only for it",fieldPath=".everyHours"
+type SetupPrompt struct {
+	// frequency is Every, after everyHours, or Never. Unset: Every.
+	// +optional
+	// +default="Every"
+	Frequency PromptFrequency `json:"frequency,omitempty"`
+
+	// everyHours is how long a skipped invitation stays away, in hours. Unset:
+	// only with frequency Never.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=8760
+	EveryHours *int32 `json:"everyHours,omitempty"`
+}
+
+// SessionSettings bound how long a check stays fresh, in minutes.
+// +kubebuilder:validation:MinProperties=1
+type SessionSettings struct {
+	// secondFactorMinutes is how long a second factor stays fresh. With
+	// AlwaysRequired at most 15 is written. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=525600
+	SecondFactorMinutes *int32 `json:"secondFactorMinutes,omitempty"`
+
+	// multiFactorMinutes is how long a passkey stays fresh. With AlwaysRequired
+	// at most 15 is written. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=525600
+	MultiFactorMinutes *int32 `json:"multiFactorMinutes,omitempty"`
+
+	// passwordMinutes is how long a password stays fresh. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=525600
+	PasswordMinutes *int32 `json:"passwordMinutes,omitempty"`
+
+	// externalLoginMinutes is how long a login at an external identity provider
+	// stays fresh. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=525600
+	ExternalLoginMinutes *int32 `json:"externalLoginMinutes,omitempty"`
+}
+
+// LoginSettings say which ways to sign in there are.
+// +kubebuilder:validation:MinProperties=1
+type LoginSettings struct {
+	// passwordLogin is sign-in with user name and password. Unset: not managed.
+	// +optional
+	PasswordLogin Permission `json:"passwordLogin,omitempty"`
+
+	// registration is self-registration. Unset: not managed.
+	// +optional
+	Registration Permission `json:"registration,omitempty"`
+
+	// externalIdPs is sign-in through external identity providers. Unset: not
+	// managed.
+	// +optional
+	ExternalIDPs Permission `json:"externalIdPs,omitempty"`
+
+	// domainDiscovery finds the organization from the domain of an unknown user
+	// name. Unset: not managed.
+	// +optional
+	DomainDiscovery Permission `json:"domainDiscovery,omitempty"`
+
+	// passwordResetLink is the "forgot password" link on the login page. Unset:
+	// not managed.
+	// +optional
+	PasswordResetLink Permission `json:"passwordResetLink,omitempty"`
+
+	// unknownUsernames: Allowed sends unknown user names on to the password
+	// page, so that the login page does not reveal who exists; Forbidden
+	// refuses them at once. Unset: not managed.
+	// +optional
+	UnknownUsernames Permission `json:"unknownUsernames,omitempty"`
+
+	// loginWithEmail is sign-in with the e-mail address as user name. Unset:
+	// not managed.
+	// +optional
+	LoginWithEmail Permission `json:"loginWithEmail,omitempty"`
+
+	// loginWithPhone is sign-in with the phone number as user name. Unset: not
+	// managed.
+	// +optional
+	LoginWithPhone Permission `json:"loginWithPhone,omitempty"`
+
+	// defaultRedirectURI is where users go who sign in without an application:
+	// empty for Zitadel's own page, or a URI with scheme and host. Unset: not
+	// managed.
+	// +optional
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-zA-Z][a-zA-Z0-9+.-]*:.+') && (!self.matches('^[hH][tT][tT][pP][sS]?:') || self.matches('^[a-zA-Z]+://[^/?#]+'))",message="defaultRedirectURI must be empty or a URI with a scheme, and with a host for http and https"
+	DefaultRedirectURI *string `json:"defaultRedirectURI,omitempty"`
+}
+
+// PasswordSettings say what a password must look like and how long it lasts.
+// +kubebuilder:validation:MinProperties=1
+type PasswordSettings struct {
+	// minLength is the least number of characters; 72 is the most Zitadel
+	// accepts. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=72
+	MinLength *int32 `json:"minLength,omitempty"`
+
+	// requireUppercase asks for an upper-case letter. Unset: not managed.
+	// +optional
+	RequireUppercase Requirement `json:"requireUppercase,omitempty"`
+
+	// requireLowercase asks for a lower-case letter. Unset: not managed.
+	// +optional
+	RequireLowercase Requirement `json:"requireLowercase,omitempty"`
+
+	// requireNumber asks for a digit. Unset: not managed.
+	// +optional
+	RequireNumber Requirement `json:"requireNumber,omitempty"`
+
+	// requireSymbol asks for a symbol. Unset: not managed.
+	// +optional
+	RequireSymbol Requirement `json:"requireSymbol,omitempty"`
+
+	// expireAfterDays is the age, in days, at which a password must be changed;
+	// 0 means never. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3650
+	ExpireAfterDays *int32 `json:"expireAfterDays,omitempty"`
+
+	// warnBeforeDays is how many days before that users are warned; 0 means
+	// never. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3650
+	WarnBeforeDays *int32 `json:"warnBeforeDays,omitempty"`
+}
+
+// LockoutSettings bound failed attempts. Zitadel's 0, never lock, cannot be
+// asked for: leave the field out instead.
+// +kubebuilder:validation:MinProperties=1
+type LockoutSettings struct {
+	// maxPasswordAttempts is how many wrong passwords lock the user. Unset: not
+	// managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxPasswordAttempts *int32 `json:"maxPasswordAttempts,omitempty"`
+
+	// maxOTPAttempts is how many wrong one-time codes of one kind lock the
+	// user. Unset: not managed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxOTPAttempts *int32 `json:"maxOTPAttempts,omitempty"`
+}
+
+// TargetState says how far a target is.
+type TargetState string
+
+// The states of a target.
+const (
+	// TargetInForce: the target holds what the policy wants.
+	TargetInForce TargetState = "InForce"
+	// TargetPending: the target differs from what the policy wants, and that
+	// is left so: mode Audit, or not reached yet.
+	TargetPending TargetState = "Pending"
+	// TargetOutOfForce: the policy is disabled and what stood before is back.
+	TargetOutOfForce TargetState = "OutOfForce"
+	// TargetFailed: see reason and message.
+	TargetFailed TargetState = "Failed"
+)
+
+// SettingChange is one difference between what was found and what is wanted.
+type SettingChange struct {
+	// setting is Zitadel's name of the setting, behind that of its policy.
+	// +required
+	Setting string `json:"setting,omitempty"`
+
+	// found is the value in Zitadel; empty if there was none.
+	// +optional
+	Found string `json:"found,omitempty"`
+
+	// wanted is the value the policy asks for.
+	// +optional
+	Wanted string `json:"wanted,omitempty"`
+}
+
+// TargetStatus is what became of one target.
+type TargetStatus struct {
+	// connection is the name of the ZitadelConnection.
+	// +required
+	Connection string `json:"connection,omitempty"`
+
+	// scope is Instance or Organization.
+	// +required
+	Scope TargetScope `json:"scope,omitempty"`
+
+	// organizationID is the organization's id in Zitadel. Unset: the instance,
+	// or not resolved.
+	// +optional
+	OrganizationID string `json:"organizationID,omitempty"`
+
+	// organization names the organization as it was last seen, or, while it is
+	// not resolved, as the spec selects it. Unset: the instance.
+	// +optional
+	Organization string `json:"organization,omitempty"`
+
+	// state says how far the target is.
+	// +required
+	State TargetState `json:"state,omitempty"`
+
+	// reason says why, with the words of the Ready condition.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// message says it for people, and what to do.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// pending lists what differs from what the policy wants and has not been
+	// written.
+	// +optional
+	// +listType=map
+	// +listMapKey=setting
+	// +kubebuilder:validation:MaxItems=64
+	Pending []SettingChange `json:"pending,omitempty"`
+
+	// lastChangeTime is when the policy last wrote to the target. Unset: never.
+	// +optional
+	LastChangeTime *metav1.Time `json:"lastChangeTime,omitempty"`
+}
+
+// SecurityPolicyStatus is what became of the policy.
+type SecurityPolicyStatus struct {
+	// observedGeneration is the generation of the spec this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions sum up the policy; see the reasons of each type.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchMergeKey=type
+	// +patchStrategy=merge
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// inForce counts the targets in force out of all, such as 2/3.
+	// +optional
+	InForce string `json:"inForce,omitempty"`
+
+	// targets has one entry for each target of the spec, and for each that was
+	// removed from it and is not cleaned up yet.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=512
+	Targets []TargetStatus `json:"targets,omitempty"`
+}
+
+// SecurityPolicy is the intent of a security engineer: which multi-factor
+// authentication, sign-in, password and lockout rules hold, and where.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=secpol,categories=neosc
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="MFA",type=string,JSONPath=`.spec.mfa.enforcement`
+// +kubebuilder:printcolumn:name="In force",type=string,JSONPath=`.status.inForce`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Methods",type=string,priority=1,JSONPath=`.spec.mfa.methods`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type SecurityPolicy struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is the intent.
+	// +required
+	Spec SecurityPolicySpec `json:"spec,omitzero"`
+
+	// status is what became of it.
+	// +optional
+	Status SecurityPolicyStatus `json:"status,omitzero"`
+}
+
+// SecurityPolicyList is a list of policies.
+//
+// +kubebuilder:object:root=true
+type SecurityPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []SecurityPolicy `json:"items"`
+}

@@ -1,0 +1,89 @@
+// Command devcluster starts everything on this machine and shows the main job:
+// a control plane, a Zitadel (the simulator, or a real one), the manager; then a
+// policy is applied, comes into force, is weakened behind the operator's back
+// and is repaired. It stays up until Ctrl-C and leaves nothing behind.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "devcluster: interrupted")
+		os.Exit(130)
+	default:
+		fmt.Fprintln(os.Stderr, "devcluster:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command's flags.
+type options struct {
+	demo      bool
+	manager   string
+	domain    string
+	port      uint16
+	tokenFile string
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := pflag.NewFlagSet("devcluster", pflag.ContinueOnError)
+	flags.BoolVar(&o.demo, "demo", false, "end after the walk-through, with exit code 0 if every step worked and 1 if not")
+	flags.StringVar(&o.manager, "manager", "bin/manager", "the manager's binary")
+	flags.StringVar(&o.domain, "zitadel-domain", "", "use a real Zitadel at this external domain instead of the simulator; nothing is written to it")
+	flags.Uint16Var(&o.port, "zitadel-port", 443, "its external port")
+	flags.StringVar(&o.tokenFile, "zitadel-token-file", "", "file with a personal access token for it")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if (o.domain == "") != (o.tokenFile == "") {
+		return options{}, errors.New("--zitadel-domain and --zitadel-token-file go together")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	s := &stage{screen: screen{out}}
+	defer func() { err = errors.Join(err, s.clear()) }()
+
+	if err := s.setUp(ctx, o); err != nil {
+		return err
+	}
+	story := simulated
+	if o.domain != "" {
+		story = auditOnly
+	}
+	if err := story(ctx, s); err != nil {
+		return err
+	}
+	if o.demo {
+		s.say("Every step worked.")
+		return nil
+	}
+	s.invite()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.managerEnded:
+		return fmt.Errorf("the manager ended by itself, see %s: %w", s.managerLog, err)
+	}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/neosc/mfa-operator/internal/controlplane"
+	"github.com/neosc/mfa-operator/internal/zitadel"
+	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
+)
+
+const operatorNamespace = "neosc-system"
+
+// stage is everything that runs, and how to clear it away.
+type stage struct {
+	screen
+	root       string
+	dir        string // temporary files
+	kubectl    string
+	kubeconfig string
+
+	simulator *zitadeltest.Server // nil with a real Zitadel
+	target    zitadel.Config      // where and as whom the operator works
+	reader    *zitadel.Client     // reads back what Zitadel holds
+
+	managerLog   string
+	managerEnded chan error
+
+	undo []func() error
+}
+
+// later adds something to do when the stage is cleared; last added, first done.
+func (s *stage) later(undo func() error) { s.undo = append(s.undo, undo) }
+
+func (s *stage) clear() error {
+	var errs []error
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		errs = append(errs, s.undo[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *stage) setUp(ctx context.Context, o options) (err error) {
+	if s.root, err = controlplane.Root(); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "neosc-mfa-"); err != nil {
+		return fmt.Errorf("making a temporary folder: %w", err)
+	}
+	s.later(func() error { return os.RemoveAll(s.dir) })
+
+	if err := s.step("Starting a Kubernetes control plane (etcd, kube-apiserver) on loopback", s.startControlPlane); err != nil {
+		return err
+	}
+	if o.domain == "" {
+		err = s.step("Starting a Zitadel simulator with three organizations and some users", s.startSimulator)
+	} else {
+		err = s.useRealZitadel(o)
+	}
+	if err != nil {
+		return err
+	}
+	if s.reader, err = zitadel.Dial(s.target); err != nil {
+		return err
+	}
+	s.later(s.reader.Close)
+	return s.step("Starting the operator", func() error { return s.startManager(ctx, o.manager) })
+}
+
+func (s *stage) startControlPlane() error {
+	assets, err := controlplane.Assets()
+	if err != nil {
+		return err
+	}
+	env, err := controlplane.Start()
+	if err != nil {
+		return err
+	}
+	s.later(env.Stop)
+	s.kubectl = filepath.Join(assets, "kubectl")
+	s.kubeconfig = filepath.Join(s.dir, "kubeconfig")
+	return s.writeKubeconfig(env)
+}
+
+func (s *stage) writeKubeconfig(env *envtest.Environment) error {
+	if err := os.WriteFile(s.kubeconfig, env.KubeConfig, 0o600); err != nil {
+		return fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	s.quote("API server " + env.Config.Host)
+	return nil
+}
+
+func (s *stage) startSimulator() error {
+	s.simulator = zitadeltest.New(zitadeltest.Options{Lag: 50 * time.Millisecond})
+	addr, err := s.simulator.Listen("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go s.simulator.Serve() //nolint:errcheck // a simulator that dies shows in every call to it
+	s.later(func() error { s.simulator.Close(); return nil })
+
+	for _, org := range []string{"acme", "globex", "initech"} {
+		id := s.simulator.AddOrganization(org)
+		for _, user := range []string{"alice", "bob"} {
+			s.simulator.AddHuman(id, user+"-"+org, user+"@"+org+".example")
+		}
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("reading the simulator's address: %w", err)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("reading the simulator's port: %w", err)
+	}
+	s.target = config("localhost", uint16(number), s.simulator.OwnerToken())
+	s.target.Insecure = true
+	s.quote("Zitadel at http://localhost:" + port + ", organizations acme, globex, initech")
+	return nil
+}
+
+func (s *stage) useRealZitadel(o options) error {
+	token, err := os.ReadFile(o.tokenFile)
+	if err != nil {
+		return fmt.Errorf("reading the token: %w", err)
+	}
+	s.target = config(o.domain, o.port, strings.TrimSpace(string(token)))
+	return nil
+}
+
+func config(domain string, port uint16, token string) zitadel.Config {
+	return zitadel.Config{
+		Domain: domain, Port: port,
+		Credentials: zitadel.Credentials{Type: zitadel.PAT, Secret: []byte(token)},
+	}
+}
+
+// startManager runs the real binary as a process of its own.
+func (s *stage) startManager(ctx context.Context, binary string) error {
+	if _, err := os.Stat(binary); err != nil {
+		return fmt.Errorf("there is no %s; run \"make build\"", binary)
+	}
+	if _, err := s.run(ctx, "create", "namespace", operatorNamespace); err != nil {
+		return err
+	}
+	s.managerLog = filepath.Join(s.dir, "manager.log")
+	log, err := os.Create(s.managerLog)
+	if err != nil {
+		return fmt.Errorf("making the log: %w", err)
+	}
+	cmd := exec.Command(binary, "--kubeconfig="+s.kubeconfig, "--namespace="+operatorNamespace,
+		"--health-probe-bind-address=0", "--log-format=console", "--resync=3s")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we stop it in order
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("starting the manager: %w", err), log.Close())
+	}
+	s.managerEnded = make(chan error, 1)
+	go func() { s.managerEnded <- errors.Join(cmd.Wait(), log.Close()) }()
+	s.later(func() error {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return nil // it has ended already, and said so
+		}
+		return <-s.managerEnded
+	})
+	s.quote(strings.Join(cmd.Args, " "))
+	return nil
+}
+
+// kubectlShown runs kubectl and shows command and output.
+func (s *stage) kubectlShown(ctx context.Context, args ...string) error {
+	s.quote("$ kubectl " + strings.Join(args, " "))
+	out, err := s.run(ctx, args...)
+	s.quote(out)
+	return err
+}
+
+// run runs kubectl from the repository's root, so that paths in commands are
+// those of the documentation.
+func (s *stage) run(ctx context.Context, args ...string) (string, error) {
+	return s.runWithInput(ctx, nil, args...)
+}
+
+func (s *stage) runWithInput(ctx context.Context, input []byte, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.kubectl, args...)
+	cmd.Dir = s.root
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+	cmd.Stdin = bytes.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}
+
+// invite tells what to try while everything is up.
+func (s *stage) invite() {
+	s.say(`Everything is up. Try, in another terminal:
+
+   export KUBECONFIG=%s
+   kubectl get secpol,zconn -A                     # what is in force, and where
+   kubectl -n %s describe secpol pol-mfa-required
+   kubectl -n %[2]s get events
+   kubectl -n %[2]s patch secpol pol-mfa-required --type=merge -p '{"spec":{"mode":"Audit"}}'
+
+The manager logs to %s.
+Ctrl-C ends everything and leaves nothing behind.`, s.kubeconfig, operatorNamespace, s.managerLog)
+}

@@ -1,0 +1,129 @@
+// Package app wires the manager's doors to its adapters and runs them.
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap/zapcore"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/controllers"
+	"github.com/neosc/mfa-operator/controllers/securitypolicy"
+	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/internal/zitadel"
+)
+
+// Run runs the controllers until ctx ends. args are the flags of
+// options.ParseManager; logs go to stderr.
+func Run(ctx context.Context, version string, args []string, stderr io.Writer) error {
+	o, err := options.ParseManager(args)
+	if err != nil {
+		return err
+	}
+	log := logger(o, stderr)
+	ctrl.SetLogger(log)
+	log.Info("Starting", "version", version, "namespace", o.Namespace)
+
+	restConfig, err := kubeconfig(o.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme: scheme,
+		Logger: log,
+		// Names are unique in controllers.Setup; tests run it more than once in
+		// one process.
+		Controller:                    ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
+		Cache:                         cacheOptions(o.Namespace),
+		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.HealthAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              "mfa-operator-manager",
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+
+	pool := &zitadel.Pool{}
+	defer pool.Close()
+	err = controllers.Setup(mgr, controllers.Outside{Providers: providers{pool}, Connector: connector{pool}}, controllers.Settings{
+		Namespace: o.Namespace, AllowInsecure: o.AllowInsecure, Resync: o.Resync, Probe: o.Probe,
+	})
+	if err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding the liveness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding the readiness check: %w", err)
+	}
+	return mgr.Start(ctx)
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering the kinds: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// cacheOptions keep in memory, and ask the right to watch, only what is needed:
+// Secrets (metadata only) and claims in the operator's own namespace.
+func cacheOptions(namespace string) cache.Options {
+	own := map[string]cache.Config{namespace: {}}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}:    {Namespaces: own},
+			&corev1.ConfigMap{}: {Namespaces: own, Label: labels.SelectorFromSet(securitypolicy.ClaimLabels)},
+		},
+	}
+}
+
+func kubeconfig(file string) (*rest.Config, error) {
+	if file == "" {
+		c, err := config.GetConfig()
+		if err != nil {
+			return nil, fmt.Errorf("finding a kubeconfig: %w", err)
+		}
+		return c, nil
+	}
+	c, err := clientcmd.BuildConfigFromFlags("", file)
+	if err != nil {
+		return nil, fmt.Errorf("reading kubeconfig %s: %w", file, err)
+	}
+	return c, nil
+}
+
+func logger(o options.Manager, stderr io.Writer) logr.Logger {
+	level := map[string]zapcore.Level{"debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}[o.LogLevel]
+	return zap.New(zap.WriteTo(stderr), zap.UseDevMode(o.LogFormat == "console"), zap.Level(level), zap.StacktraceLevel(zapcore.PanicLevel))
+}

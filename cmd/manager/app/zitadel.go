@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+
+	"github.com/neosc/mfa-operator/controllers/securitypolicy"
+	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
+	"github.com/neosc/mfa-operator/internal/idp"
+	"github.com/neosc/mfa-operator/internal/zitadel"
+)
+
+// providers lets the policy reconciler use the clients of the pool.
+type providers struct{ pool *zitadel.Pool }
+
+func (p providers) Provider(connection string) (securitypolicy.Provider, bool) {
+	c, ok := p.pool.Client(connection)
+	return c, ok
+}
+
+// connector lets the connection reconciler fill the pool.
+type connector struct{ pool *zitadel.Pool }
+
+func (c connector) Connect(ctx context.Context, name string, to zitadelconnection.Instance) (idp.Account, error) {
+	return c.pool.Connect(ctx, name, zitadel.Config{
+		Domain:   to.Domain,
+		Port:     to.Port,
+		Insecure: to.Insecure,
+		Address:  to.Address,
+		CABundle: to.CABundle,
+		Credentials: zitadel.Credentials{
+			Type: zitadel.CredentialType(to.CredentialType), Secret: to.Credential,
+		},
+		RequestsPerSecond: float64(to.RequestsPerSecond),
+		Burst:             to.Burst,
+		Timeout:           to.Timeout,
+	})
+}
+
+func (c connector) Connected(name string) bool {
+	_, ok := c.pool.Client(name)
+	return ok
+}
+
+func (c connector) Forget(name string) { c.pool.Forget(name) }

@@ -1,0 +1,92 @@
+package securitypolicy
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/policy"
+)
+
+// Reasons of Events on a SecurityPolicy.
+const (
+	eventApplied       = "PolicyApplied"
+	eventDriftRepaired = "DriftRepaired"
+	eventPutBack       = "SettingsPutBack"
+	eventSyncFailed    = "SyncFailed"
+	eventRecovered     = "Recovered"
+)
+
+// noteLimit is what the API server accepts as the note of an Event.
+const noteLimit = 1024
+
+// tellChanges raises an Event for each target that was written to.
+func (r *Reconciler) tellChanges(p, before *v1alpha1.SecurityPolicy, seen pass) {
+	for i := range seen.results {
+		one := &seen.results[i]
+		if one.err != nil || !one.settled.changed() {
+			continue
+		}
+		reason, kind := eventApplied, corev1.EventTypeNormal
+		switch {
+		case one.spec == nil || !policy.Enabled(&p.Spec) || p.Spec.Mode == v1alpha1.ModeAudit:
+			reason = eventPutBack
+		case wasInForce(before, targetStatus(before, one, metav1.Time{})):
+			reason, kind = eventDriftRepaired, corev1.EventTypeWarning
+		}
+		r.Events.Eventf(p, nil, kind, reason, "Sync", "%s", note(one))
+	}
+}
+
+// tellReadiness raises an Event for a failure that is new, and for a recovery.
+func (r *Reconciler) tellReadiness(p, before *v1alpha1.SecurityPolicy) {
+	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
+	is := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case is.Status == metav1.ConditionFalse && (was == nil || was.Reason != is.Reason):
+		r.Events.Eventf(p, nil, corev1.EventTypeWarning, eventSyncFailed, "Sync", "%s: %s", is.Reason, clip(is.Message, noteLimit-len(is.Reason)-2))
+	case is.Status == metav1.ConditionTrue && was != nil && was.Status == metav1.ConditionFalse && was.Reason != v1alpha1.ReasonProgressing:
+		r.Events.Eventf(p, nil, corev1.EventTypeNormal, eventRecovered, "Sync", "%s", is.Message)
+	}
+}
+
+// wasInForce tells whether a target was in force under the spec as it is now:
+// then a difference is somebody else's doing.
+func wasInForce(before *v1alpha1.SecurityPolicy, t v1alpha1.TargetStatus) bool {
+	old := previous(before, t)
+	return before.Status.ObservedGeneration == before.Generation && old != nil && old.State == v1alpha1.TargetInForce
+}
+
+// note says what was written where: setting, value found, value written.
+func note(one *result) string {
+	var parts []string
+	for _, c := range one.settled.written {
+		parts = append(parts, fmt.Sprintf("%s %s → %s", c.Setting, shown(c.Found.String()), shown(c.Wanted.String())))
+	}
+	for _, g := range one.settled.reset {
+		parts = append(parts, string(g)+" follows the instance again")
+	}
+	where := one.target.key.scope.String()
+	if one.target.name != "" {
+		where = "organization " + one.target.name
+	}
+	return clip(fmt.Sprintf("%s of %s: %s", where, one.target.key.connection, strings.Join(parts, ", ")), noteLimit)
+}
+
+func shown(value string) string {
+	if value == "" {
+		return `""`
+	}
+	return value
+}
+
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
+}

@@ -1,0 +1,26 @@
+package securitypolicy
+
+import (
+	"context"
+
+	"github.com/neosc/mfa-operator/internal/idp"
+)
+
+// Provider is the part of an identity provider this reconciler needs. Every
+// error is one of the four kinds of package idp.
+type Provider interface {
+	// Organization finds one organization; an idp.ErrNotFound if there is none.
+	Organization(ctx context.Context, ref idp.OrganizationRef) (idp.Organization, error)
+	// Observe reads all settings of the groups.
+	Observe(ctx context.Context, scope idp.Scope, groups ...idp.Group) (idp.State, error)
+	// Apply writes the changes, nothing else, and returns once reads show them.
+	Apply(ctx context.Context, scope idp.Scope, changes idp.Settings) (idp.State, error)
+	// Reset makes an organization follow the instance in these groups again.
+	Reset(ctx context.Context, scope idp.Scope, groups ...idp.Group) error
+}
+
+// Providers finds the provider behind a ZitadelConnection. False means that no
+// connection of that name has been made yet.
+type Providers interface {
+	Provider(connection string) (Provider, bool)
+}

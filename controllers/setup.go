@@ -1,0 +1,51 @@
+// Package controllers registers every reconciler; this file is the only one
+// that lists them.
+package controllers
+
+import (
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/neosc/mfa-operator/controllers/securitypolicy"
+	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
+)
+
+// Outside is what the reconcilers reach through adapters.
+type Outside struct {
+	Providers securitypolicy.Providers
+	Connector zitadelconnection.Connector
+}
+
+// Settings are what an operator chooses for all reconcilers.
+type Settings struct {
+	// Namespace is the operator's own.
+	Namespace string
+	// AllowInsecure permits plain HTTP to hosts that are not loopback.
+	AllowInsecure bool
+	// Resync is the pause between two full comparisons of a policy in force.
+	Resync time.Duration
+	// Probe is the pause between two proofs of a connection's credential.
+	Probe time.Duration
+}
+
+// Setup registers every reconciler with the manager.
+func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
+	recorder := mgr.GetEventRecorder("mfa-operator")
+	connections := &zitadelconnection.Reconciler{
+		Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Connector: outside.Connector, Events: recorder,
+		AllowInsecure: s.AllowInsecure, Probe: s.Probe,
+	}
+	if err := connections.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up ZitadelConnection: %w", err)
+	}
+	policies := &securitypolicy.Reconciler{
+		Client: mgr.GetClient(), Providers: outside.Providers, Events: recorder,
+		Namespace: s.Namespace, Resync: s.Resync,
+	}
+	if err := policies.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up SecurityPolicy: %w", err)
+	}
+	return nil
+}

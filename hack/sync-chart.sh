@@ -1,0 +1,29 @@
+#!/bin/sh
+# Copies into the chart what it shares with config/: the CRDs, the RBAC rules and
+# the policy behind defaultPolicy. Run it after anything in config/ changes; a
+# test compares. With --check it changes nothing and fails on a difference.
+set -eu
+cd "$(dirname "$0")/.."
+files=charts/mfa-operator/files
+
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
+mkdir "$new/crds" "$new/rbac"
+cp config/crd/bases/*.yaml "$new/crds/"
+# service_account.yaml is a template of the chart's own: it can be switched off.
+for f in config/rbac/*.yaml; do
+	case ${f##*/} in kustomization.yaml | service_account.yaml) continue ;; esac
+	cp "$f" "$new/rbac/"
+done
+cp config/samples/securitypolicy_pol-mfa-required.yaml "$new/default-policy.yaml"
+chmod -R u=rwX,go=rX "$new"
+
+if [ "${1-}" = --check ]; then
+	diff -r "$files" "$new" || {
+		echo "charts/mfa-operator/files differs from config/; run hack/sync-chart.sh" >&2
+		exit 1
+	}
+	exit 0
+fi
+rm -rf "$files"
+cp -R "$new" "$files"

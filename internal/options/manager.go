@@ -1,0 +1,84 @@
+// Package options reads flags and environment into one validated struct per
+// process; nobody else reads either.
+package options
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Manager is what the operator of the manager process chooses.
+type Manager struct {
+	// Namespace is the operator's own: leader election, claims and the
+	// credentials it may read are there.
+	Namespace string
+	// Kubeconfig is a file; empty: $KUBECONFIG, then the pod's service account.
+	Kubeconfig string
+	// LeaderElect makes several replicas choose one that works.
+	LeaderElect bool
+	// MetricsAddress and HealthAddress are host:port; 0 turns one off.
+	MetricsAddress string
+	HealthAddress  string
+	// AllowInsecure permits plain HTTP to Zitadel beyond loopback.
+	AllowInsecure bool
+	// Resync and Probe are pauses, at least one second.
+	Resync time.Duration
+	Probe  time.Duration
+	// LogLevel is debug, info or error; LogFormat is json or console.
+	LogLevel  string
+	LogFormat string
+}
+
+// ParseManager reads the manager's flags. It returns pflag.ErrHelp after
+// printing the usage when asked to.
+func ParseManager(args []string) (Manager, error) {
+	var o Manager
+	flags := pflag.NewFlagSet("manager", pflag.ContinueOnError)
+	flags.StringVar(&o.Namespace, "namespace", ownNamespace(), "the operator's own namespace (default: $POD_NAMESPACE, else neosc-system)")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then the pod's service account)")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one working replica among several")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
+	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
+	flags.BoolVar(&o.AllowInsecure, "allow-insecure", false, "permit ZitadelConnections with insecure: true to hosts that are not loopback")
+	flags.DurationVar(&o.Resync, "resync", 5*time.Minute, "pause between two full comparisons of a policy in force with Zitadel")
+	flags.DurationVar(&o.Probe, "probe", 5*time.Minute, "pause between two proofs of a connection's credential")
+	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
+	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
+	if err := flags.Parse(args); err != nil {
+		return Manager{}, err
+	}
+	if flags.NArg() > 0 {
+		return Manager{}, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	return o, o.validate()
+}
+
+func ownNamespace() string {
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		return ns
+	}
+	return "neosc-system"
+}
+
+func (o Manager) validate() error {
+	var errs []error
+	if o.Namespace == "" {
+		errs = append(errs, errors.New("--namespace must not be empty"))
+	}
+	for name, pause := range map[string]time.Duration{"--resync": o.Resync, "--probe": o.Probe} {
+		if pause < time.Second {
+			errs = append(errs, fmt.Errorf("%s must be at least 1s, got %s", name, pause))
+		}
+	}
+	if o.LogLevel != "debug" && o.LogLevel != "info" && o.LogLevel != "error" {
+		errs = append(errs, fmt.Errorf("--log-level must be debug, info or error, got %q", o.LogLevel))
+	}
+	if o.LogFormat != "json" && o.LogFormat != "console" {
+		errs = append(errs, fmt.Errorf("--log-format must be json or console, got %q", o.LogFormat))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,221 @@
+package zitadel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/message"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/neosc/mfa-operator/internal/idp"
+)
+
+// answer is how the server says no: a gRPC code and Zitadel's error id. Both
+// count, since one id can mean two things. The spelling of the ids is as
+// uneven as the server's.
+type answer struct {
+	code codes.Code
+	id   string
+}
+
+// meaning is what some answers say besides no. All of them are decided on the
+// server's event log, which may be ahead of what the read before showed.
+type meaning int
+
+const (
+	unchanged         meaning = iota + 1 // the write would change nothing
+	ownPolicyExists                      // the organization already has a policy of its own
+	ownPolicyMissing                     // it has none to update
+	alreadyInherited                     // it has none to reset
+	factorPresent                        // the factor to add is there
+	factorAbsent                         // the factor to remove is not there
+	noMembership                         // the account has no role in this scope
+	organizationGone                     // the organization header names none
+	hostWithoutServer                    // no instance answers for the host name
+)
+
+var meanings = map[answer]meaning{
+	{codes.FailedPrecondition, "INSTANCE-5M9vdd"}: unchanged, // login
+	{codes.FailedPrecondition, "Org-5M9vdd"}:      unchanged,
+	{codes.FailedPrecondition, "INSTANCE-9jlsf"}:  unchanged, // password complexity
+	{codes.FailedPrecondition, "Org-DAs21"}:       unchanged,
+	{codes.FailedPrecondition, "INSTANCE-180sf"}:  unchanged, // password age
+	{codes.FailedPrecondition, "Org-dsgjR"}:       unchanged,
+	{codes.FailedPrecondition, "INSTANCE-0psjF"}:  unchanged, // lockout
+	{codes.FailedPrecondition, "ORG-0JFSr"}:       unchanged,
+
+	{codes.AlreadyExists, "Org-Dgfb2"}: ownPolicyExists, // login
+	{codes.AlreadyExists, "Org-LdhbS"}: ownPolicyExists, // password complexity
+	{codes.AlreadyExists, "ORG-Lk0dS"}: ownPolicyExists, // password age
+	{codes.AlreadyExists, "ORG-0olDf"}: ownPolicyExists, // lockout
+
+	{codes.NotFound, "Org-M0sif"}: ownPolicyMissing, // login
+	{codes.NotFound, "ORG-Dgs3g"}: ownPolicyMissing, // password complexity
+	{codes.NotFound, "ORG-0oPew"}: ownPolicyMissing, // password age
+	{codes.NotFound, "ORG-ADfs1"}: ownPolicyMissing, // lockout
+
+	{codes.NotFound, "Org-GHB37"}: alreadyInherited, // login
+	{codes.NotFound, "ORG-ADgs2"}: alreadyInherited, // password complexity
+	{codes.NotFound, "ORG-Dgs1g"}: alreadyInherited, // password age
+	{codes.NotFound, "ORG-D4zuz"}: alreadyInherited, // lockout
+
+	{codes.AlreadyExists, "INSTANCE-2B0ps"}: factorPresent, // second factor
+	{codes.AlreadyExists, "Org-2B0ps"}:      factorPresent,
+	{codes.AlreadyExists, "INSTANCE-3M9od"}: factorPresent, // multi factor
+	{codes.AlreadyExists, "Org-3M9od"}:      factorPresent,
+	{codes.NotFound, "INSTANCE-3M9od"}:      factorAbsent, // second factor
+	{codes.NotFound, "Org-3M9od"}:           factorAbsent,
+	{codes.NotFound, "INSTANCE-3M9df"}:      factorAbsent, // multi factor
+	{codes.NotFound, "Org-3M9df"}:           factorAbsent,
+
+	{codes.NotFound, "AUTHZ-cdgFk"}:        noMembership,
+	{codes.PermissionDenied, "AUTH-Bs7Ds"}: organizationGone,
+	{codes.NotFound, unboundHost}:          hostWithoutServer,
+}
+
+// unboundHost is an id that comes in the text only, without a detail.
+const unboundHost = "QUERY-1kIjX"
+
+func answerOf(err error) answer {
+	s := status.Convert(err)
+	for _, detail := range s.Details() {
+		if d, ok := detail.(*message.ErrorDetail); ok {
+			return answer{s.Code(), safeID(d.GetId())}
+		}
+	}
+	if strings.Contains(s.Message(), unboundHost) {
+		return answer{s.Code(), unboundHost}
+	}
+	return answer{code: s.Code()}
+}
+
+func meaningOf(err error) meaning { return meanings[answerOf(err)] }
+
+// causeOf sorts every refusal and failure into the causes of package idp.
+func causeOf(err error) idp.Cause {
+	switch meaningOf(err) {
+	case noMembership:
+		// NotFound, but what was not found is our membership.
+		return idp.MissingPermission
+	case organizationGone:
+		// PermissionDenied, but even an instance owner gets it.
+		return idp.NoSuchOrganization
+	case hostWithoutServer:
+		// Some Zitadel answered; only another domain in the spec can help.
+		return idp.InvalidValue
+	case ownPolicyExists, ownPolicyMissing, factorPresent, factorAbsent:
+		// Somebody else keeps writing the same policy.
+		return idp.WriteConflict
+	}
+	if isWriteConflict(err) {
+		return idp.WriteConflict
+	}
+	switch status.Code(err) {
+	case codes.Unauthenticated:
+		return idp.BadCredentials
+	case codes.PermissionDenied:
+		return idp.MissingPermission
+	case codes.NotFound:
+		return idp.NoSuchObject
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
+		return idp.InvalidValue
+	case codes.Unavailable, codes.Canceled: // not by the caller: see failure
+		return idp.Down
+	case codes.DeadlineExceeded:
+		return idp.TimedOut
+	case codes.ResourceExhausted:
+		return idp.RateLimited
+	case codes.Aborted, codes.AlreadyExists:
+		return idp.WriteConflict
+	}
+	return idp.ServerFault
+}
+
+// failure turns whatever a call returned into the error that leaves this
+// package, nil into nil. Only a caller that gave up sees context.Canceled: a
+// connection closed under the call is canceled too, but worth another try.
+func failure(ctx context.Context, doing string, err error) error {
+	var known *idp.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("%s: %w", doing, context.Canceled)
+	}
+	return &idp.Error{Cause: causeOf(err), Doing: doing, Detail: detail(err)}
+}
+
+// detail composes what may be shown of an error: the code, Zitadel's id, and
+// facts from lists of our own. Messages of the server are never among them.
+func detail(err error) string {
+	var local *localError
+	if errors.As(err, &local) {
+		return local.Error()
+	}
+	a := answerOf(err)
+	switch {
+	case a.id != "":
+		return a.code.String() + " " + a.id
+	case a.code == codes.Unavailable:
+		return a.code.String() + ": " + connectionFact(status.Convert(err).Message())
+	}
+	return a.code.String()
+}
+
+// connectionFacts are the reasons for having no connection that an operator
+// can act on, and the texts of the Go libraries that give them away.
+var connectionFacts = []struct{ text, fact string }{
+	{"connection refused", "connection refused"},
+	{"no such host", "no such host"},
+	{"no route to host", "no route to host"},
+	{"network is unreachable", "network is unreachable"},
+	{"certificate signed by unknown authority", "the server's certificate is signed by an unknown authority"},
+	{"certificate has expired or is not yet valid", "the server's certificate has expired or is not yet valid"},
+	{"certificate is valid for", "the server's certificate is for another name"},
+	{"certificate is not valid for any names", "the server's certificate is for another name"},
+	{"cannot validate certificate for", "the server's certificate is for another name"},
+	{"first record does not look like a TLS handshake", "the server does not speak TLS"},
+	{"server gave HTTP response to HTTPS client", "the server does not speak TLS"},
+	{"i/o timeout", "no answer to the connection attempt"},
+	{"connection reset by peer", "connection reset"},
+	{"EOF", "connection closed by the server"},
+}
+
+// connectionFact names the reason it finds in the text, and nothing else of it.
+func connectionFact(text string) string {
+	for _, known := range connectionFacts {
+		if strings.Contains(text, known.text) {
+			return known.fact
+		}
+	}
+	return "no connection"
+}
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+
+// safeID returns the id if it looks like one.
+func safeID(id string) string {
+	if idPattern.MatchString(id) {
+		return id
+	}
+	return ""
+}
+
+// localError is a call that failed before it reached the API. The fact is in
+// our own words, hence safe to show.
+type localError struct {
+	code codes.Code
+	fact string
+}
+
+// Error implements error.
+func (e *localError) Error() string { return e.code.String() + ": " + e.fact }
+
+// GRPCStatus lets package status see the code.
+func (e *localError) GRPCStatus() *status.Status { return status.New(e.code, e.fact) }

@@ -1,0 +1,120 @@
+package zitadeltest
+
+import (
+	"context"
+	"slices"
+
+	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
+)
+
+// userFactors are the second factors of one user. Adding and removing them touches neither the
+// user's sequence nor its change date.
+type userFactors struct {
+	totp     totpFactor
+	otpSMS   bool
+	otpEmail bool
+	recovery recoveryCodes
+}
+
+func editFactors(st *state, e *event, edit func(*userFactors)) {
+	row := st.factors[e.id]
+	edit(&row)
+	st.factors[e.id] = row
+}
+
+// mayCredential checks the right to give a user credentials: more than the right to take them away.
+func (s *Server) mayCredential(ctx context.Context, userID string) error {
+	return s.mayUser(ctx, "user.credential.write", userID, true)
+}
+
+// mayRemoveFactor checks the right to take a factor away. For a user that never was there is no
+// organization to check in, so only roles on the instance count.
+func (s *Server) mayRemoveFactor(ctx context.Context, userID string) error {
+	if userID == callOf(ctx).userID {
+		return nil
+	}
+	return s.mayObject(ctx, "user.write", s.write.users[userID].owner)
+}
+
+// ListAuthenticationMethodTypes checks the caller's own scope, not the target's: an administrator of
+// one organization may look at users of another. An unknown user has no methods.
+func (s userService) ListAuthenticationMethodTypes(ctx context.Context, r *userpb.ListAuthenticationMethodTypesRequest) (*userpb.ListAuthenticationMethodTypesResponse, error) {
+	if r.GetUserId() != callOf(ctx).userID {
+		if err := s.mayObject(ctx, "user.read", callOf(ctx).org); err != nil {
+			return nil, err
+		}
+	}
+	methods := s.read().methods(r.GetUserId())
+	return &userpb.ListAuthenticationMethodTypesResponse{Details: s.listDetails(len(methods)), AuthMethodTypes: methods}, nil
+}
+
+// methods lists what a user can authenticate with by now, each type once.
+func (st *state) methods(userID string) []userpb.AuthenticationMethodType {
+	user, factors := st.users[userID], st.factors[userID]
+	var methods []userpb.AuthenticationMethodType
+	add := func(has bool, method userpb.AuthenticationMethodType) {
+		if has {
+			methods = append(methods, method)
+		}
+	}
+	add(user.exists() && user.human.password != "", userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_PASSWORD)
+	add(factors.totp.ready, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_TOTP)
+	add(factors.otpSMS, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_OTP_SMS)
+	add(factors.otpEmail, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_OTP_EMAIL)
+	add(len(factors.recovery.codes) > 0, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE)
+	return methods
+}
+
+// ListAuthenticationFactors shows ready factors unless asked for others too. Recovery codes are a
+// method but not a factor.
+func (s userService) ListAuthenticationFactors(ctx context.Context, r *userpb.ListAuthenticationFactorsRequest) (*userpb.ListAuthenticationFactorsResponse, error) {
+	st := s.read()
+	response := &userpb.ListAuthenticationFactorsResponse{}
+	user := st.users[r.GetUserId()]
+	if user.id != callOf(ctx).userID && !s.may(ctx, "user.read", user.owner) {
+		return response, nil
+	}
+	states := r.GetStates()
+	if len(states) == 0 {
+		states = []userpb.AuthFactorState{userpb.AuthFactorState_AUTH_FACTOR_STATE_READY}
+	}
+	for _, f := range st.factors[r.GetUserId()].list() {
+		wanted := len(r.GetAuthFactors()) == 0 || slices.Contains(r.GetAuthFactors(), f.kind)
+		if wanted && slices.Contains(states, f.pb.GetState()) {
+			response.Result = append(response.Result, f.pb)
+		}
+	}
+	return response, nil
+}
+
+type listedFactor struct {
+	kind userpb.AuthFactors
+	pb   *userpb.AuthFactor
+}
+
+func (f userFactors) list() []listedFactor {
+	var list []listedFactor
+	if f.totp.secret != "" {
+		list = append(list, listedFactor{userpb.AuthFactors_OTP, &userpb.AuthFactor{
+			State: factorState(f.totp.ready), Type: &userpb.AuthFactor_Otp{Otp: &userpb.AuthFactorOTP{}},
+		}})
+	}
+	if f.otpSMS {
+		list = append(list, listedFactor{userpb.AuthFactors_OTP_SMS, &userpb.AuthFactor{
+			State: factorState(true), Type: &userpb.AuthFactor_OtpSms{OtpSms: &userpb.AuthFactorOTPSMS{}},
+		}})
+	}
+	if f.otpEmail {
+		list = append(list, listedFactor{userpb.AuthFactors_OTP_EMAIL, &userpb.AuthFactor{
+			State: factorState(true), Type: &userpb.AuthFactor_OtpEmail{OtpEmail: &userpb.AuthFactorOTPEmail{}},
+		}})
+	}
+	return list
+}
+
+func factorState(ready bool) userpb.AuthFactorState {
+	if ready {
+		return userpb.AuthFactorState_AUTH_FACTOR_STATE_READY
+	}
+	return userpb.AuthFactorState_AUTH_FACTOR_STATE_NOT_READY
+}

@@ -1,0 +1,85 @@
+package zitadeltest
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	actionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/action/v2"
+	adminpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/admin"
+	authpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/auth"
+	permissionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/internal_permission/v2"
+	managementpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/management"
+	orgpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/org/v2"
+	sessionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/session/v2"
+	settingspb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/settings/v2"
+	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
+)
+
+// headerOrg names the organization a call is about.
+const headerOrg = "x-zitadel-orgid"
+
+func (s *Server) newRPCServer() *grpc.Server {
+	rpc := grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
+	adminpb.RegisterAdminServiceServer(rpc, adminService{Server: s})
+	managementpb.RegisterManagementServiceServer(rpc, managementService{Server: s})
+	authpb.RegisterAuthServiceServer(rpc, authService{Server: s})
+	settingspb.RegisterSettingsServiceServer(rpc, settingsService{Server: s})
+	orgpb.RegisterOrganizationServiceServer(rpc, organizationService{Server: s})
+	userpb.RegisterUserServiceServer(rpc, userService{Server: s})
+	permissionpb.RegisterInternalPermissionServiceServer(rpc, permissionService{Server: s})
+	sessionpb.RegisterSessionServiceServer(rpc, sessionService{Server: s})
+	actionpb.RegisterActionServiceServer(rpc, actionService{Server: s})
+	return rpc
+}
+
+// intercept is what every call passes before its handler, in the order of the real server.
+func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	org, named := header(ctx, headerOrg)
+	s.calls.record(Call{Method: info.FullMethod, Org: org, OrgHeader: named, Read: isRead(info.FullMethod)})
+
+	fault, struck := s.faults.strike(info.FullMethod, org)
+	if struck {
+		if err := fault.delay(ctx); err != nil {
+			return nil, err
+		}
+		if err := fault.before(); err != nil {
+			return nil, err
+		}
+	}
+	response, err := s.serve(ctx, request, info, handle, org)
+	if struck && err == nil {
+		err = fault.after()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+func (s *Server) serve(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler, org string) (any, error) {
+	if err := s.checkHost(authority(ctx)); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	call, err := s.authorize(ctx, info.FullMethod, request, org)
+	if err != nil {
+		return nil, err
+	}
+	if err := validate(request.(proto.Message)); err != nil {
+		return nil, err
+	}
+	return handle(withCall(ctx, call), request)
+}
+
+func header(ctx context.Context, name string) (value string, present bool) {
+	values := metadata.ValueFromIncomingContext(ctx, name)
+	if len(values) == 0 {
+		return "", false
+	}
+	return values[0], true
+}

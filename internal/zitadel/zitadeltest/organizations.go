@@ -1,0 +1,165 @@
+package zitadeltest
+
+import (
+	"context"
+	"strings"
+
+	orgpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/org/v2"
+)
+
+// organizationService is the v2 API for organizations.
+type organizationService struct {
+	orgpb.UnimplementedOrganizationServiceServer
+	*Server
+}
+
+type orgRow struct {
+	rowDetails
+	id, name, domain string
+	state            orgpb.OrganizationState
+}
+
+// orgAggregate is the aggregate of an organization; it owns itself.
+func orgAggregate(id string) aggregate { return aggregate{kind: kindOrg, id: id, owner: id} }
+
+// newOrganization is what creating an organization writes: it gets a domain of its own, derived from
+// its name.
+func (s *Server) newOrganization(name string) []change {
+	domain := domainFrom(name) + "." + s.domain
+	return []change{
+		orgAdded{name},
+		orgDomainStep{"added", domain},
+		orgDomainStep{"verified", domain},
+		orgDomainStep{"primary.set", domain},
+	}
+}
+
+func domainFrom(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r == ' ':
+			return '-'
+		}
+		return -1
+	}, strings.ToLower(name))
+}
+
+// taken is what a unique constraint answers, whatever it is on.
+var taken = exists("V3-DKcYh", "Errors.AlreadyExists")
+
+func (s *Server) orgNameTaken(name string) bool {
+	for _, org := range s.write.orgs {
+		if strings.EqualFold(org.name, name) && org.state != orgpb.OrganizationState_ORGANIZATION_STATE_REMOVED {
+			return true
+		}
+	}
+	return false
+}
+
+func (s organizationService) AddOrganization(ctx context.Context, r *orgpb.AddOrganizationRequest) (*orgpb.AddOrganizationResponse, error) {
+	id := orDefault(orDefault(r.GetOrganizationId(), r.GetOrgId()), s.ids.next())
+	// The new organization has no members yet, so only roles on the instance count.
+	if err := s.mayObject(ctx, "org.create", id); err != nil {
+		return nil, err
+	}
+	if _, present := s.write.orgs[id]; present {
+		return nil, exists("ORG-laho2n", "Errors.Org.AlreadyExisting").err()
+	}
+	if s.orgNameTaken(r.GetName()) {
+		return nil, taken.err()
+	}
+	changes := s.newOrganization(r.GetName())
+	for _, admin := range r.GetAdmins() {
+		member, err := s.newAdmin(admin)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, member)
+	}
+	e := s.push(editor(ctx), orgAggregate(id), changes...)
+	return &orgpb.AddOrganizationResponse{Details: writtenDetails(e), OrganizationId: id}, nil
+}
+
+// newAdmin makes an existing user a member of an organization that is being created.
+func (s *Server) newAdmin(admin *orgpb.AddOrganizationRequest_Admin) (change, error) {
+	if admin.GetHuman() != nil {
+		return nil, unimplemented("creating the administrator along with the organization")
+	}
+	roles := admin.GetRoles()
+	if len(roles) == 0 {
+		roles = []string{"ORG_OWNER"}
+	}
+	if err := s.checkNewMember(orgMembers, admin.GetUserId(), roles); err != nil {
+		return nil, err
+	}
+	return memberAdded{userID: admin.GetUserId(), roles: roles}, nil
+}
+
+func (s organizationService) ListOrganizations(ctx context.Context, r *orgpb.ListOrganizationsRequest) (*orgpb.ListOrganizationsResponse, error) {
+	orgs := rowsOf(s.read().orgs, func(org orgRow) bool {
+		if org.state == orgpb.OrganizationState_ORGANIZATION_STATE_REMOVED || !s.may(ctx, "org.read", org.id) {
+			return false
+		}
+		for _, q := range r.GetQueries() {
+			if !s.matchOrg(q, org) {
+				return false
+			}
+		}
+		return true
+	})
+	switch r.GetSortingColumn() {
+	case orgpb.OrganizationFieldName_ORGANIZATION_FIELD_NAME_NAME:
+		sortBy(orgs, func(o orgRow) string { return strings.ToLower(o.name) }, r.GetQuery().GetAsc())
+	case orgpb.OrganizationFieldName_ORGANIZATION_FIELD_NAME_CREATION_DATE:
+		sortBy(orgs, func(o orgRow) int64 { return o.created.UnixMicro() }, r.GetQuery().GetAsc())
+	}
+	orgs, total := page(orgs, r.GetQuery().GetOffset(), uint64(r.GetQuery().GetLimit()))
+	response := &orgpb.ListOrganizationsResponse{Details: s.listDetails(total), SortingColumn: r.GetSortingColumn()}
+	for _, org := range orgs {
+		response.Result = append(response.Result, &orgpb.Organization{
+			Id: org.id, Details: org.v2(), State: org.state, Name: org.name, PrimaryDomain: org.domain,
+		})
+	}
+	return response, nil
+}
+
+func (s *Server) matchOrg(query *orgpb.SearchQuery, org orgRow) bool {
+	switch q := query.GetQuery().(type) {
+	case *orgpb.SearchQuery_NameQuery:
+		return matchText(q.NameQuery.GetMethod(), org.name, q.NameQuery.GetName())
+	case *orgpb.SearchQuery_DomainQuery:
+		return matchText(q.DomainQuery.GetMethod(), org.domain, q.DomainQuery.GetDomain())
+	case *orgpb.SearchQuery_StateQuery:
+		return org.state == q.StateQuery.GetState()
+	case *orgpb.SearchQuery_IdQuery:
+		return org.id == q.IdQuery.GetId()
+	case *orgpb.SearchQuery_DefaultQuery:
+		return org.id == s.defaultOrgID
+	}
+	return false
+}
+
+type orgAdded struct{ name string }
+
+func (orgAdded) eventType(string) string { return "org.added" }
+func (c orgAdded) payload() any          { return map[string]any{"name": c.name} }
+func (c orgAdded) apply(st *state, e *event) {
+	st.orgs[e.id] = orgRow{
+		rowDetails: detailsOf(e), id: e.id, name: c.name,
+		state: orgpb.OrganizationState_ORGANIZATION_STATE_ACTIVE,
+	}
+}
+
+// orgDomainStep is one of the events that give an organization a domain; the last makes it primary.
+type orgDomainStep struct{ step, domain string }
+
+func (c orgDomainStep) eventType(string) string { return "org.domain." + c.step }
+func (c orgDomainStep) payload() any            { return map[string]any{"domain": c.domain} }
+func (c orgDomainStep) apply(st *state, e *event) {
+	row := st.orgs[e.id]
+	row.domain = c.domain
+	row.touch(e)
+	st.orgs[e.id] = row
+}

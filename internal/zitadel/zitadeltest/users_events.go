@@ -1,0 +1,110 @@
+package zitadeltest
+
+import (
+	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
+)
+
+type humanAdded struct {
+	username string
+	human    human
+}
+
+func (humanAdded) eventType(string) string { return "user.human.added" }
+
+// payload carries the bcrypt hash of the password, as on the real server; here of none in particular.
+func (c humanAdded) payload() any {
+	fields := map[string]any{
+		"userName": c.username, "firstName": c.human.givenName, "lastName": c.human.familyName,
+		"displayName": c.human.displayName, "preferredLanguage": c.human.language, "email": c.human.email.address,
+	}
+	if c.human.phone.address != "" {
+		fields["phone"] = c.human.phone.address
+	}
+	if c.human.password != "" {
+		fields["encodedHash"] = "$2a$14$......................................................"
+	}
+	return fields
+}
+
+func (c humanAdded) apply(st *state, e *event) {
+	row := userRow{
+		rowDetails: detailsOf(e), id: e.id, username: c.username,
+		state: userpb.UserState_USER_STATE_ACTIVE, human: c.human, isHuman: true,
+	}
+	if c.human.password != "" {
+		row.human.passwordChanged = e.created
+	}
+	st.users[e.id] = row
+}
+
+type machineAdded struct {
+	username, name, description string
+	tokenType                   userpb.AccessTokenType
+}
+
+func (machineAdded) eventType(string) string { return "user.machine.added" }
+func (c machineAdded) payload() any {
+	return map[string]any{"userName": c.username, "name": c.name, "description": c.description}
+}
+func (c machineAdded) apply(st *state, e *event) {
+	st.users[e.id] = userRow{
+		rowDetails: detailsOf(e), id: e.id, username: c.username, state: userpb.UserState_USER_STATE_ACTIVE,
+		machine: machine{name: c.name, description: c.description, tokenType: c.tokenType},
+	}
+}
+
+// contactVerified and contactCodeAdded are about an "email" or a "phone".
+type contactVerified struct{ contact string }
+
+func (c contactVerified) eventType(string) string { return "user.human." + c.contact + ".verified" }
+func (contactVerified) payload() any              { return nil }
+func (c contactVerified) apply(st *state, e *event) {
+	editUser(st, e, func(u *userRow) {
+		if c.contact == "email" {
+			u.human.email.verified = true
+		} else {
+			u.human.phone.verified = true
+		}
+	})
+}
+
+type contactCodeAdded struct{ contact string }
+
+func (c contactCodeAdded) eventType(string) string   { return "user.human." + c.contact + ".code.added" }
+func (contactCodeAdded) payload() any                { return nil }
+func (c contactCodeAdded) apply(st *state, e *event) { editUser(st, e, func(*userRow) {}) }
+
+// userStateChanged is one of locked, unlocked, deactivated, reactivated.
+type userStateChanged struct {
+	what  string
+	state userpb.UserState
+}
+
+func (c userStateChanged) eventType(string) string { return "user." + c.what }
+func (userStateChanged) payload() any              { return nil }
+
+// apply also drops the sessions of a user who is shut out. Letting the user back in does not bring
+// them back.
+func (c userStateChanged) apply(st *state, e *event) {
+	editUser(st, e, func(u *userRow) { u.state = c.state })
+	if c.state != userpb.UserState_USER_STATE_ACTIVE {
+		dropSessions(st, e.id)
+	}
+}
+
+type userRemoved struct{}
+
+func (userRemoved) eventType(string) string { return "user.removed" }
+func (userRemoved) payload() any            { return nil }
+func (userRemoved) apply(st *state, e *event) {
+	editUser(st, e, func(u *userRow) { u.state = userpb.UserState_USER_STATE_DELETED })
+	dropSessions(st, e.id)
+	delete(st.factors, e.id)
+}
+
+func editUser(st *state, e *event, edit func(*userRow)) {
+	row := st.users[e.id]
+	edit(&row)
+	row.touch(e)
+	st.users[e.id] = row
+}
