@@ -289,9 +289,9 @@ type LoginSettings struct {
 	// +optional
 	PasswordResetLink Permission `json:"passwordResetLink,omitempty"`
 
-	// unknownUsernames: Allowed sends unknown user names on to the password
-	// page, so that the login page does not reveal who exists; Forbidden
-	// refuses them at once. Unset: not managed.
+	// unknownUsernames says what the login page makes of unknown user names:
+	// Allowed sends them on to the password page, so that it does not reveal who
+	// exists; Forbidden refuses them at once. Unset: not managed.
 	// +optional
 	UnknownUsernames Permission `json:"unknownUsernames,omitempty"`
 
@@ -443,7 +443,6 @@ type TargetStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=setting
-	// +kubebuilder:validation:MaxItems=64
 	Pending []SettingChange `json:"pending,omitempty"`
 
 	// lastChangeTime is when the policy last wrote to the target. Unset: never.
@@ -473,7 +472,6 @@ type SecurityPolicyStatus struct {
 	// removed from it and is not cleaned up yet.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=512
 	Targets []TargetStatus `json:"targets,omitempty"`
 }
 

@@ -134,7 +134,7 @@ type AccessRule struct {
 	// namespaceSelector selects namespaces by their labels; an empty selector
 	// selects all.
 	// +required
-	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector,omitzero"`
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
 	// scopes lists what these namespaces may target.
 	// +required
@@ -149,7 +149,7 @@ type AccessRule struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	Organizations []OrganizationSelector `json:"organizations,omitempty"`
+	Organizations []OrganizationSelector `json:"organizations,omitempty"` //nolint:kubeapilinter // A rule on the struct requires exactly one of its fields.
 }
 
 // CredentialStatus says who we are and what we may do.
@@ -167,7 +167,6 @@ type CredentialStatus struct {
 	// nothing.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=256
 	Roles []string `json:"roles,omitempty"`
 
 	// expiresAt is when the key or token ends. Unset: it does not, or the server

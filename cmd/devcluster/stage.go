@@ -170,10 +170,10 @@ func (s *stage) startManager(ctx context.Context, binary string) error {
 	s.managerEnded = make(chan error, 1)
 	go func() { s.managerEnded <- errors.Join(cmd.Wait(), log.Close()) }()
 	s.later(func() error {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			return nil // it has ended already, and said so
+		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			return errors.Join(err, <-s.managerEnded)
 		}
-		return <-s.managerEnded
+		return nil
 	})
 	s.quote(strings.Join(cmd.Args, " "))
 	return nil

@@ -16,7 +16,7 @@ import (
 func MayTarget(rules []v1alpha1.AccessRule, namespace labels.Set, org *idp.Organization) (bool, error) {
 	for i := range rules {
 		rule := &rules[i]
-		selector, err := metav1.LabelSelectorAsSelector(&rule.NamespaceSelector)
+		selector, err := metav1.LabelSelectorAsSelector(rule.NamespaceSelector)
 		if err != nil {
 			return false, fmt.Errorf("reading namespaceSelector of access rule %d: %w", i, err)
 		}

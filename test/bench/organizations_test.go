@@ -91,7 +91,9 @@ func prepare(b *testing.B, kube client.Client, zitadel *zitadeltest.Server, name
 				SecretRef: v1alpha1.SecretKeyRef{Namespace: harness.OperatorNamespace, Name: name, Key: "token"},
 			},
 			RateLimit: v1alpha1.RateLimit{RequestsPerSecond: 1000, Burst: 1000},
-			Access:    []v1alpha1.AccessRule{{Scopes: []v1alpha1.TargetScope{v1alpha1.ScopeOrganization}}},
+			Access: []v1alpha1.AccessRule{{
+				NamespaceSelector: &metav1.LabelSelector{}, Scopes: []v1alpha1.TargetScope{v1alpha1.ScopeOrganization},
+			}},
 		},
 	}
 	ok(b, kube.Create(b.Context(), conn))

@@ -3,7 +3,7 @@ package integration
 import (
 	"testing"
 
-	. "github.com/onsi/gomega" //nolint:revive,staticcheck // assertions read as sentences
+	. "github.com/onsi/gomega"
 	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"

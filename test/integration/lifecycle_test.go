@@ -3,7 +3,7 @@ package integration
 import (
 	"testing"
 
-	. "github.com/onsi/gomega" //nolint:revive,staticcheck // assertions read as sentences
+	. "github.com/onsi/gomega"
 	"google.golang.org/grpc/codes"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"

@@ -39,11 +39,6 @@ var worlds atomic.Int32
 // namespace target everything.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return newWorldWith(t, cluster.client)
-}
-
-func newWorldWith(t *testing.T, kube client.Client) *world {
-	t.Helper()
 	w := &world{
 		WithT:     gomega.NewWithT(t),
 		t:         t,
@@ -76,7 +71,7 @@ func (w *world) newConnection() *v1alpha1.ZitadelConnection {
 			RateLimit:      v1alpha1.RateLimit{RequestsPerSecond: 1000, Burst: 1000},
 			TimeoutSeconds: 1,
 			Access: []v1alpha1.AccessRule{{
-				NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{"team": w.namespace}},
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": w.namespace}},
 				Scopes:            []v1alpha1.TargetScope{v1alpha1.ScopeInstance, v1alpha1.ScopeOrganization},
 			}},
 		},

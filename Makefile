@@ -1,0 +1,71 @@
+# NeoSC MFA Operator. "make" alone prints what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOLS   := bin/tools
+# Resolved when a recipe runs: it may have to build the binaries first.
+ASSETS   = $$(hack/controlplane.sh)
+
+.PHONY: help
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Try it
+
+.PHONY: run demo run-against
+run: build ## Start everything on this machine, show the main job, stay up until Ctrl-C
+	@KUBEBUILDER_ASSETS=$(ASSETS) bin/devcluster
+demo: build ## The same, and end with exit code 0 if every step worked, 1 if not
+	@KUBEBUILDER_ASSETS=$(ASSETS) bin/devcluster --demo
+run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DOMAIN=… ZITADEL_TOKEN_FILE=…
+	@KUBEBUILDER_ASSETS=$(ASSETS) bin/devcluster --zitadel-domain="$(ZITADEL_DOMAIN)" --zitadel-token-file="$(ZITADEL_TOKEN_FILE)"
+
+## Build and test
+
+.PHONY: build test bench
+build: ## Build every command into bin/
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+test: $(TOOLS)/helm $(TOOLS)/kustomize ## Run every test, race detector on, against a real API server
+	@KUBEBUILDER_ASSETS=$(ASSETS) go test -race -timeout 20m ./...
+bench: ## Run the benchmarks
+	@KUBEBUILDER_ASSETS=$(ASSETS) go test -run '^$$' -bench . -benchtime 1x ./test/bench/...
+
+## Keep it right
+
+.PHONY: generate verify lint fmt
+generate: $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs ## Regenerate code, manifests, chart and reference
+	@hack/generate.sh
+verify: $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs ## Fail if anything generated, formatted or tidied would change
+	@hack/verify.sh
+lint: $(TOOLS)/golangci-lint ## Run the linters, import rules included
+	@$(TOOLS)/golangci-lint run ./...
+fmt: ## Format the code
+	@gofmt -w $$(git ls-files '*.go')
+
+## Tools and images
+
+.PHONY: controlplane tools image clean
+controlplane: ## Make etcd, kube-apiserver and kubectl available in bin/k8s
+	@hack/controlplane.sh
+tools: $(addprefix $(TOOLS)/,controller-gen setup-envtest crd-ref-docs kustomize golangci-lint helm) ## Build the pinned tools into bin/tools
+image: ## Build the container image: IMAGE=name:tag, CONTAINER=docker or podman
+	$(or $(CONTAINER),docker) build --build-arg VERSION=$(VERSION) -t $(or $(IMAGE),mfa-operator:$(VERSION)) .
+clean: ## Remove what was built
+	rm -rf bin
+
+# $(call tool,NAME,MODULE,PACKAGE): a tool is rebuilt when its module changes.
+define tool
+$(TOOLS)/$(1): hack/$(2)/go.mod hack/$(2)/go.sum
+	@echo "building $(1)" >&2
+	@cd hack/$(2) && CGO_ENABLED=0 go build -trimpath -o ../../$(TOOLS)/$(1) $(3)
+	@touch $$@
+endef
+$(eval $(call tool,controller-gen,tools,sigs.k8s.io/controller-tools/cmd/controller-gen))
+$(eval $(call tool,setup-envtest,tools,sigs.k8s.io/controller-runtime/tools/setup-envtest))
+$(eval $(call tool,crd-ref-docs,tools,github.com/elastic/crd-ref-docs))
+$(eval $(call tool,kustomize,tools,sigs.k8s.io/kustomize/kustomize/v5))
+$(eval $(call tool,golangci-lint,lint,sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter))
+$(eval $(call tool,helm,helm,helm.sh/helm/v4/cmd/helm))

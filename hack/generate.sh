@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Regenerates everything that comes from another source: deepcopy code, CRDs and
+# RBAC from the markers in Go, the chart's copies of them, the API reference.
+# An argument is the folder to do it in; default: this repository.
+set -euo pipefail
+
+tools=$(cd "$(dirname "$0")/.." && pwd)/bin/tools
+cd "${1:-$(dirname "$0")/..}"
+
+"$tools/controller-gen" object crd paths=./api/... output:crd:dir=config/crd/bases
+"$tools/controller-gen" rbac:roleName=mfa-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
+hack/sync-chart.sh
+"$tools/crd-ref-docs" --log-level=ERROR --source-path=api --config=hack/crd-ref-docs.yaml \
+  --renderer=markdown --output-path=docs/reference/api.md
