@@ -25,7 +25,7 @@ func main() {
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "zitadel-sim:", err) //nolint:errcheck // nowhere left to complain
+		fmt.Fprintln(os.Stderr, "zitadel-sim:", err)
 	}
 	os.Exit(exitCode(err)) //nolint:gocritic // nothing is left for the deferred stop to do
 }

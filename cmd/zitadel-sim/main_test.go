@@ -12,9 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest/replay"
 )
 
@@ -26,7 +23,7 @@ var ready = regexp.MustCompile(`^zitadel-sim ready on http://([0-9.:]+) \(instan
 func TestServesTheRecordings(t *testing.T) {
 	const ownerToken = "owner-token-for-the-test"
 	address, stop := start(t, "--owner-token", ownerToken, "--lag", "30ms")
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := replay.Dial(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,12 @@
 //     (authn.go), organization and permission (authz.go, roles.go, methods.go), validation of the
 //     request (validate.go), then the handler.
 //   - policy*.go: one implementation for both levels; what differs per level is a table of error ids.
-//   - organizations.go, users*.go, tokens.go, keys.go, administrators.go, factors.go, sessions.go,
+//   - organizations.go, users*.go, tokens.go, keys.go, administrators.go, factors*.go, sessions.go,
 //     events.go, actions.go, myself.go, instance.go: one area each, its events and its RPCs.
-//   - server.go, listen.go, oauth.go: construction, the port, the HTTP side.
+//   - server.go, setup.go, listen.go, oauth.go: construction, a fresh instance, the port, the HTTP side.
 //   - start.go, seed.go, inspect.go, faults.go, calls.go: what tests use.
+//   - replay/: plays recordings against any server, this one or a real one.
+//
+// To extend it with a further recording: put the file into testdata/recorded, name it in
+// replay_test.go, and implement what it asks for.
 package zitadeltest

@@ -14,6 +14,7 @@ type userFactors struct {
 	otpSMS   bool
 	otpEmail bool
 	recovery recoveryCodes
+	keys     webAuthnKeys
 }
 
 func editFactors(st *state, e *event, edit func(*userFactors)) {
@@ -58,6 +59,8 @@ func (st *state) methods(userID string) []userpb.AuthenticationMethodType {
 		}
 	}
 	add(user.exists() && user.human.password != "", userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_PASSWORD)
+	add(slices.ContainsFunc(factors.keys.listed, webAuthnKey.readyPasskey), userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_PASSKEY)
+	add(slices.ContainsFunc(factors.keys.listed, webAuthnKey.readyU2F), userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_U2F)
 	add(factors.totp.ready, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_TOTP)
 	add(factors.otpSMS, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_OTP_SMS)
 	add(factors.otpEmail, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_OTP_EMAIL)
@@ -65,8 +68,8 @@ func (st *state) methods(userID string) []userpb.AuthenticationMethodType {
 	return methods
 }
 
-// ListAuthenticationFactors shows ready factors unless asked for others too. Recovery codes are a
-// method but not a factor.
+// ListAuthenticationFactors shows ready factors unless asked for others too. Passkeys and recovery
+// codes are methods but not factors.
 func (s userService) ListAuthenticationFactors(ctx context.Context, r *userpb.ListAuthenticationFactorsRequest) (*userpb.ListAuthenticationFactorsResponse, error) {
 	st := s.read()
 	response := &userpb.ListAuthenticationFactorsResponse{}
@@ -98,6 +101,13 @@ func (f userFactors) list() []listedFactor {
 		list = append(list, listedFactor{userpb.AuthFactors_OTP, &userpb.AuthFactor{
 			State: factorState(f.totp.ready), Type: &userpb.AuthFactor_Otp{Otp: &userpb.AuthFactorOTP{}},
 		}})
+	}
+	for _, key := range f.keys.listed {
+		if key.kind == u2fKey {
+			list = append(list, listedFactor{userpb.AuthFactors_U2F, &userpb.AuthFactor{
+				State: factorState(key.ready), Type: &userpb.AuthFactor_U2F{U2F: &userpb.AuthFactorU2F{Id: key.id, Name: key.name}},
+			}})
+		}
 	}
 	if f.otpSMS {
 		list = append(list, listedFactor{userpb.AuthFactors_OTP_SMS, &userpb.AuthFactor{

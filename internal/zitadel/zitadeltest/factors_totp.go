@@ -32,9 +32,7 @@ func (s userService) RegisterTOTP(ctx context.Context, r *userpb.RegisterTOTPReq
 	if s.write.factors[user.id].totp.ready {
 		return nil, exists("COMMAND-do9se", "Errors.User.MFA.OTP.AlreadyReady").err()
 	}
-	raw := make([]byte, 20)
-	rand.Read(raw) //nolint:errcheck // never fails, by its documentation
-	secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)
+	secret := newTOTPSecret()
 	e := s.push(editor(ctx), user.aggregate(), totpAdded{secret})
 	uri := url.URL{
 		Scheme: "otpauth", Host: "totp", Path: fmt.Sprintf("/%s:%s", s.domain, user.username),
@@ -71,6 +69,12 @@ func (s userService) RemoveTOTP(ctx context.Context, r *userpb.RemoveTOTPRequest
 	}
 	e := s.push(editor(ctx), s.write.users[r.GetUserId()].aggregate(), totpRemoved{})
 	return &userpb.RemoveTOTPResponse{Details: writtenDetails(e)}, nil
+}
+
+func newTOTPSecret() string {
+	raw := make([]byte, 20)
+	rand.Read(raw) // never fails, by its documentation
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)
 }
 
 // accepts takes the code of the current time step and of its neighbours, also one used before.

@@ -34,6 +34,6 @@ func newToken() string {
 
 func randomText(bytes int) string {
 	raw := make([]byte, bytes)
-	rand.Read(raw) //nolint:errcheck // never fails, by its documentation
+	rand.Read(raw) // never fails, by its documentation
 	return base64.RawURLEncoding.EncodeToString(raw)
 }

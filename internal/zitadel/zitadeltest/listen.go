@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -31,19 +33,20 @@ func (s *Server) Listen(address string) (string, error) {
 	}
 	s.listener = listener
 	s.http = s.newHTTPServer()
-	s.served = make(chan struct{})
 	return s.address, nil
 }
 
 // Serve answers calls until Stop, Close or Shutdown. It returns nil when one of them ended it.
 func (s *Server) Serve() error {
 	s.listening.Lock()
-	server, listener, served := s.http, s.listener, s.served
+	server, listener, listened := s.http, s.listener, s.address != ""
 	s.listening.Unlock()
-	if server == nil {
+	switch {
+	case !listened:
 		return errors.New("serving: the server does not listen")
+	case server == nil:
+		return nil // stopped before it began
 	}
-	defer close(served)
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)
 	}
@@ -61,6 +64,7 @@ func (s *Server) newHTTPServer() *http.Server {
 		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig:         s.tls,
+		ErrorLog:          log.New(io.Discard, "", 0), // clients breaking off are what tests are about
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 				s.rpc.ServeHTTP(w, r)

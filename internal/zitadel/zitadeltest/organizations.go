@@ -2,9 +2,11 @@ package zitadeltest
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	orgpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/org/v2"
+	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
 )
 
 // organizationService is the v2 API for organizations.
@@ -51,7 +53,7 @@ var taken = exists("V3-DKcYh", "Errors.AlreadyExists")
 
 func (s *Server) orgNameTaken(name string) bool {
 	for _, org := range s.write.orgs {
-		if strings.EqualFold(org.name, name) && org.state != orgpb.OrganizationState_ORGANIZATION_STATE_REMOVED {
+		if strings.EqualFold(org.name, name) {
 			return true
 		}
 	}
@@ -99,7 +101,7 @@ func (s *Server) newAdmin(admin *orgpb.AddOrganizationRequest_Admin) (change, er
 
 func (s organizationService) ListOrganizations(ctx context.Context, r *orgpb.ListOrganizationsRequest) (*orgpb.ListOrganizationsResponse, error) {
 	orgs := rowsOf(s.read().orgs, func(org orgRow) bool {
-		if org.state == orgpb.OrganizationState_ORGANIZATION_STATE_REMOVED || !s.may(ctx, "org.read", org.id) {
+		if !s.may(ctx, "org.read", org.id) {
 			return false
 		}
 		for _, q := range r.GetQueries() {
@@ -162,4 +164,28 @@ func (c orgDomainStep) apply(st *state, e *event) {
 	row.domain = c.domain
 	row.touch(e)
 	st.orgs[e.id] = row
+}
+
+type orgRemoved struct{}
+
+func (orgRemoved) eventType(string) string { return "org.removed" }
+func (orgRemoved) payload() any            { return nil }
+func (orgRemoved) apply(st *state, e *event) {
+	delete(st.orgs, e.id)
+	for id, user := range st.users {
+		if user.owner == e.id {
+			user.state = userpb.UserState_USER_STATE_DELETED
+			st.users[id] = user
+			dropSessions(st, id)
+		}
+	}
+	maps.DeleteFunc(st.members, func(key memberKey, _ memberRow) bool {
+		return key.scope == e.id || st.users[key.userID].owner == e.id
+	})
+	delete(st.login, e.id)
+	forgetLoginLists(st, e.id)
+	delete(st.lockout, e.id)
+	delete(st.complexity, e.id)
+	delete(st.age, e.id)
+	delete(st.notification, e.id)
 }

@@ -1,6 +1,7 @@
 package zitadeltest_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 // recordings are the files the server must answer exactly like the real one.
 var recordings = []string{
 	"authz.jsonl",
+	"events.jsonl",
+	"factors.jsonl",
 	"fresh-instance.jsonl",
 	"orgs-users.jsonl",
 	"policies-instance.jsonl",
@@ -47,7 +50,11 @@ func playFile(t *testing.T, srv *zitadeltest.Server, file string) {
 	target := replay.Target{Conn: dial(t, srv.Addr()), OwnerToken: srv.OwnerToken(), Domain: srv.Domain()}
 	for _, scenario := range scenarios {
 		t.Run(scenario.Name, func(t *testing.T) {
-			if err := replay.Play(t.Context(), target, scenario); err != nil {
+			err := replay.Play(t.Context(), target, scenario)
+			if errors.Is(err, replay.ErrNoAuthenticator) {
+				t.Skipf("as far as it goes: %v", err)
+			}
+			if err != nil {
 				t.Errorf("%s: %v", scenario.Why, err)
 			}
 		})

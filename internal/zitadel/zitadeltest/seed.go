@@ -114,6 +114,43 @@ func (s *Server) AddKey(userID string, expires time.Time) []byte {
 	return file
 }
 
+// AddTOTP gives a human a ready TOTP factor and returns its secret.
+func (s *Server) AddTOTP(userID string) (secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	secret = newTOTPSecret()
+	s.seed(draftsFor(s.seededUser(userID).aggregate(), totpAdded{secret}, totpVerified{})...)
+	return secret
+}
+
+// AddU2F gives a human a ready U2F key that no authenticator holds.
+func (s *Server) AddU2F(userID, name string) (id string) {
+	return s.addWebAuthnKey(userID, name, u2fKey)
+}
+
+// AddPasskey gives a human a ready passkey that no authenticator holds.
+func (s *Server) AddPasskey(userID, name string) (id string) {
+	return s.addWebAuthnKey(userID, name, passkeyKey)
+}
+
+func (s *Server) addWebAuthnKey(userID, name string, kind keyKind) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.ids.next()
+	s.seed(draftsFor(s.seededUser(userID).aggregate(), keyRegistered{id, kind}, keyVerified{id, name, kind})...)
+	return id
+}
+
+// RemoveOrganization removes an organization with its users, policies and administrators.
+func (s *Server) RemoveOrganization(orgID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.write.orgs[orgID]; !known {
+		panic(fmt.Sprintf("zitadeltest: there is no organization %q", orgID))
+	}
+	s.seed(draftsFor(orgAggregate(orgID), orgRemoved{})...)
+}
+
 // SetUserState moves a user to a state, whatever the rules about moving there.
 func (s *Server) SetUserState(userID string, state userpb.UserState) {
 	names := map[userpb.UserState]string{

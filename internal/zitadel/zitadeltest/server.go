@@ -66,7 +66,6 @@ type Server struct {
 	listening sync.Mutex // guards what follows; separate from mu so that Stop never waits for a handler
 	listener  net.Listener
 	http      *http.Server
-	served    chan struct{}
 	address   string
 }
 

@@ -72,11 +72,11 @@ func (s userService) AddHumanUser(ctx context.Context, r *userpb.AddHumanUserReq
 }
 
 func (s *Server) createUser(ctx context.Context, u newUser) (createdUser, error) {
-	if _, known := s.write.orgs[u.orgID]; !known {
-		return createdUser{}, precondition("COMMAND-QXPGs", "Errors.Org.NotFound").err()
-	}
 	if err := s.mayObject(ctx, "user.write", u.orgID); err != nil {
 		return createdUser{}, err
+	}
+	if _, known := s.write.orgs[u.orgID]; !known {
+		return createdUser{}, precondition("COMMAND-QXPGs", "Errors.Org.NotFound").err()
 	}
 	if s.write.users[u.id].exists() {
 		if u.human != nil {

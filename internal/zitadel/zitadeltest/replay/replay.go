@@ -31,6 +31,9 @@ const (
 	pollEvery = 10 * time.Millisecond
 )
 
+// ErrNoAuthenticator is what a step with WebAuthn ends in: there is no software authenticator yet.
+var ErrNoAuthenticator = errors.New("the step needs a software authenticator")
+
 // Target is the server to play against. The API definitions of the recorded RPCs must be linked in.
 type Target struct {
 	Conn       grpc.ClientConnInterface
@@ -165,7 +168,7 @@ type call struct {
 
 func (r *run) prepare(step Step) (*call, error) {
 	if step.WebAuthnCreate != nil || step.WebAuthnGet != nil {
-		return nil, errors.New("WebAuthn steps need a software authenticator, which there is none of yet")
+		return nil, ErrNoAuthenticator
 	}
 	method, err := findMethod(step.RPC)
 	if err != nil {

@@ -1,0 +1,83 @@
+package zitadeltest
+
+import (
+	"context"
+
+	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
+)
+
+// CreateInviteCode is for users who cannot authenticate yet. A second factor alone does not count.
+func (s userService) CreateInviteCode(ctx context.Context, r *userpb.CreateInviteCodeRequest) (*userpb.CreateInviteCodeResponse, error) {
+	user := s.write.users[r.GetUserId()]
+	if !user.exists() {
+		return nil, precondition("COMMAND-Wgvn4", "Errors.User.NotFound").err()
+	}
+	if err := s.mayUser(ctx, "user.write", user.id, false); err != nil {
+		return nil, err
+	}
+	for _, key := range s.write.factors[user.id].keys.listed {
+		if key.readyPasskey() {
+			return nil, alreadyInitialised.err()
+		}
+	}
+	if user.human.password != "" {
+		return nil, alreadyInitialised.err()
+	}
+	e := s.push(editor(ctx), user.aggregate(), userCodeAdded{"invite.code.added"})
+	response := &userpb.CreateInviteCodeResponse{Details: writtenDetails(e)}
+	if r.GetReturnCode() != nil {
+		response.InviteCode = newCode()
+	}
+	return response, nil
+}
+
+var alreadyInitialised = precondition("COMMAND-EF34g", "Errors.User.AlreadyInitialised")
+
+// CreatePasskeyRegistrationLink gives out a code for anybody, also for a user that never was.
+func (s userService) CreatePasskeyRegistrationLink(ctx context.Context, r *userpb.CreatePasskeyRegistrationLinkRequest) (*userpb.CreatePasskeyRegistrationLinkResponse, error) {
+	user := s.write.users[r.GetUserId()]
+	if user.id != "" {
+		if err := s.mayUser(ctx, "user.passkey.write", user.id, true); err != nil {
+			return nil, err
+		}
+	}
+	step := "passwordless.initialization.code.requested"
+	if r.GetReturnCode() != nil {
+		step = "passwordless.initialization.code.added"
+	}
+	e := s.push(editor(ctx), userAggregate(r.GetUserId(), user.owner), userCodeAdded{step})
+	response := &userpb.CreatePasskeyRegistrationLinkResponse{Details: writtenDetails(e)}
+	if r.GetReturnCode() != nil {
+		response.Code = &userpb.PasskeyRegistrationCode{Id: s.ids.next(), Code: *newCode()}
+	}
+	return response, nil
+}
+
+// HumanMFAInitSkipped notes that the user declined to set up a second factor.
+func (s userService) HumanMFAInitSkipped(ctx context.Context, r *userpb.HumanMFAInitSkippedRequest) (*userpb.HumanMFAInitSkippedResponse, error) {
+	user := s.write.users[r.GetUserId()]
+	if !user.exists() || !user.isHuman {
+		return nil, notFound("COMMAND-m9cV8", "Errors.User.NotFound").err()
+	}
+	if err := s.mayUser(ctx, "user.write", user.id, true); err != nil {
+		return nil, err
+	}
+	e := s.push(editor(ctx), user.aggregate(), mfaInitSkipped{})
+	return &userpb.HumanMFAInitSkippedResponse{Details: writtenDetails(e)}, nil
+}
+
+// userCodeAdded is a code that was made for a user. It changes nothing about the user, who may not
+// even exist.
+type userCodeAdded struct{ step string }
+
+func (c userCodeAdded) eventType(string) string { return "user.human." + c.step }
+func (userCodeAdded) payload() any              { return nil }
+func (userCodeAdded) apply(*state, *event)      {}
+
+type mfaInitSkipped struct{}
+
+func (mfaInitSkipped) eventType(string) string { return "user.human.mfa.init.skipped" }
+func (mfaInitSkipped) payload() any            { return nil }
+func (mfaInitSkipped) apply(st *state, e *event) {
+	editUser(st, e, func(u *userRow) { u.human.skippedMFA = e.created })
+}
