@@ -25,7 +25,7 @@ const (
 	//
 	//	True   Accepted
 	//	False  NamespaceNotAllowed, ConnectionNotFound, OrganizationNotFound,
-	//	       TargetConflict, NoMethodLeft
+	//	       TargetConflict, ClaimInvalid, NoMethodLeft, SettingsRejected
 	ConditionAccepted = "Accepted"
 
 	// ConditionEnforcementLimited tells that Zitadel cannot enforce the policy
@@ -74,6 +74,9 @@ const (
 	ReasonOrganizationNotFound = "OrganizationNotFound"
 	// ReasonTargetConflict: another SecurityPolicy already holds the target.
 	ReasonTargetConflict = "TargetConflict"
+	// ReasonClaimInvalid: the ConfigMap that keeps what stood before at a
+	// target cannot be read.
+	ReasonClaimInvalid = "ClaimInvalid"
 	// ReasonNoMethodLeft: the policy would force MFA and leave no method to
 	// satisfy it.
 	ReasonNoMethodLeft = "NoMethodLeft"

@@ -17,6 +17,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
+	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
@@ -54,6 +55,8 @@ type claim struct {
 	stored *corev1.ConfigMap
 	// holder names another policy that holds the target, if there is one.
 	holder string
+	// unreadable is why what stood before cannot be told, nil if it can.
+	unreadable error
 }
 
 // targetKey identifies a target.
@@ -87,7 +90,8 @@ func (r *Reconciler) claimOn(ctx context.Context, p *v1alpha1.SecurityPolicy, ke
 	} else if holder != "" && stored.Labels[labelPolicyUID] != string(p.UID) {
 		return claim{key: key, holder: holder}, nil
 	}
-	return parseClaim(stored)
+	c := parseClaim(stored)
+	return c, c.unreadable
 }
 
 // holder names the policy a claim belongs to, empty if that policy is gone.
@@ -114,11 +118,7 @@ func (r *Reconciler) claimsOf(ctx context.Context, p *v1alpha1.SecurityPolicy) (
 	}
 	claims := make([]claim, 0, len(list.Items))
 	for i := range list.Items {
-		c, err := parseClaim(&list.Items[i])
-		if err != nil {
-			return nil, err
-		}
-		claims = append(claims, c)
+		claims = append(claims, parseClaim(&list.Items[i]))
 	}
 	return claims, nil
 }
@@ -186,28 +186,37 @@ func renderClaim(namespace string, p *v1alpha1.SecurityPolicy, key targetKey, be
 	}, nil
 }
 
-func parseClaim(stored *corev1.ConfigMap) (claim, error) {
+func parseClaim(stored *corev1.ConfigMap) claim {
 	c := claim{
 		key: targetKey{
 			connection: stored.Labels[labelConnection],
 			scope:      idp.InOrganization(stored.Annotations[annotationOrg]),
 		},
-		before: policy.Before{Settings: idp.Settings{}},
 		stored: stored,
 	}
-	rendered := map[idp.Setting]string{}
-	if err := json.Unmarshal([]byte(stored.Data[keySettings]), &rendered); err != nil {
-		return claim{}, fmt.Errorf("reading %s of ConfigMap %s: %w", keySettings, stored.Name, err)
+	var err error
+	if c.before, err = parseBefore(stored.Data); err != nil {
+		c.unreadable = kube.Refuse(v1alpha1.ReasonClaimInvalid,
+			"ConfigMap %s/%s does not tell what stood before (%v); correct it, or delete it to start from what stands now", stored.Namespace, stored.Name, err)
 	}
-	if err := json.Unmarshal([]byte(stored.Data[keyInherited]), &c.before.Inherited); err != nil {
-		return claim{}, fmt.Errorf("reading %s of ConfigMap %s: %w", keyInherited, stored.Name, err)
+	return c
+}
+
+func parseBefore(data map[string]string) (policy.Before, error) {
+	before := policy.Before{Settings: idp.Settings{}}
+	rendered := map[idp.Setting]string{}
+	if err := json.Unmarshal([]byte(data[keySettings]), &rendered); err != nil {
+		return policy.Before{}, fmt.Errorf("reading %s: %w", keySettings, err)
+	}
+	if err := json.Unmarshal([]byte(data[keyInherited]), &before.Inherited); err != nil {
+		return policy.Before{}, fmt.Errorf("reading %s: %w", keyInherited, err)
 	}
 	for setting, text := range rendered {
 		value, err := setting.Parse(text)
 		if err != nil {
-			return claim{}, fmt.Errorf("reading %s of ConfigMap %s: %w", keySettings, stored.Name, err)
+			return policy.Before{}, fmt.Errorf("reading %s: %w", keySettings, err)
 		}
-		c.before.Settings[setting] = value
+		before.Settings[setting] = value
 	}
-	return c, nil
+	return before, nil
 }

@@ -181,7 +181,7 @@ func failedTargets(targets []v1alpha1.TargetStatus) []v1alpha1.TargetStatus {
 func refusesSpec(t v1alpha1.TargetStatus) bool {
 	switch t.Reason {
 	case v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonConnectionNotFound, v1alpha1.ReasonOrganizationNotFound,
-		v1alpha1.ReasonTargetConflict, v1alpha1.ReasonNoMethodLeft, v1alpha1.ReasonSettingsRejected:
+		v1alpha1.ReasonTargetConflict, v1alpha1.ReasonClaimInvalid, v1alpha1.ReasonNoMethodLeft, v1alpha1.ReasonSettingsRejected:
 		return true
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 // parallelTargets is how many targets of one policy are worked on at a time.
@@ -60,20 +61,20 @@ func (r *Reconciler) leave(ctx context.Context, p *v1alpha1.SecurityPolicy, curr
 	}
 	claims = slices.DeleteFunc(claims, func(c claim) bool { return current[c.key] })
 	results := make([]result, len(claims))
+	held := make(map[targetKey]claim, len(claims))
 	for i, c := range claims {
-		results[i].target.key = c.key
+		results[i].target.key, held[c.key] = c.key, c
 	}
 	err = r.work(ctx, p, results, func(ctx context.Context, one *result) {
+		c := held[one.target.key]
 		if p.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
-			c, err := r.claimOn(ctx, p, one.target.key)
-			if err == nil {
-				c.before.Settings = nil
-				err = r.hold(ctx, p, &c, c.before)
-			}
-			one.err = err
+			one.err = r.hold(ctx, p, &c, policy.Before{})
 			return
 		}
-		if _, one.target.provider, one.err = r.connection(ctx, one.target.key.connection); one.err == nil {
+		if one.err = c.unreadable; one.err != nil {
+			return
+		}
+		if _, one.target.provider, one.err = r.connection(ctx, c.key.connection); one.err == nil {
 			one.settled, one.err = r.settle(ctx, p, one.target, true)
 		}
 	})

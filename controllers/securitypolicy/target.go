@@ -2,6 +2,7 @@ package securitypolicy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,16 +33,27 @@ func (r *Reconciler) resolve(ctx context.Context, p *v1alpha1.SecurityPolicy, sp
 		return target{}, err
 	}
 	t := target{key: targetKey{connection: spec.Connection}, provider: provider}
-	var org *idp.Organization
-	if s := spec.Organization; s != nil {
-		found, err := provider.Organization(ctx, idp.OrganizationRef{ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain})
-		if err != nil {
-			return target{}, err
-		}
-		org, t.name = &found, found.Name
-		t.key.scope = idp.InOrganization(found.ID)
+	if spec.Organization == nil {
+		return t, r.allowed(ctx, p.Namespace, conn, nil, "the instance")
 	}
-	return t, r.allowed(ctx, p.Namespace, conn, org)
+	s := spec.Organization
+	what := "organization " + selectorText(s)
+	org, err := provider.Organization(ctx, idp.OrganizationRef{ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain})
+	if errors.Is(err, idp.ErrNotFound) {
+		// Whoever may not target an organization is not told whether it exists.
+		asked := &idp.Organization{ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain}
+		if refused := r.allowed(ctx, p.Namespace, conn, asked, what); refused != nil {
+			return target{}, refused
+		}
+	}
+	if err != nil {
+		return target{}, err
+	}
+	if err := r.allowed(ctx, p.Namespace, conn, &org, what); err != nil {
+		return target{}, err
+	}
+	t.name, t.key.scope = org.Name, idp.InOrganization(org.ID)
+	return t, nil
 }
 
 // connection finds a connection by name, and the provider behind it.
@@ -64,8 +76,9 @@ func (r *Reconciler) connection(ctx context.Context, name string) (*v1alpha1.Zit
 	return nil, nil, kube.Refuse(connectionReason(ready.Reason), "ZitadelConnection %s is not ready: %s", name, ready.Message)
 }
 
-// allowed refuses a target that no access rule of the connection covers.
-func (r *Reconciler) allowed(ctx context.Context, namespace string, conn *v1alpha1.ZitadelConnection, org *idp.Organization) error {
+// allowed refuses a target that no access rule of the connection covers; org is
+// nil for the instance.
+func (r *Reconciler) allowed(ctx context.Context, namespace string, conn *v1alpha1.ZitadelConnection, org *idp.Organization, what string) error {
 	ns := &corev1.Namespace{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
 		return fmt.Errorf("reading namespace %s: %w", namespace, err)
@@ -74,13 +87,9 @@ func (r *Reconciler) allowed(ctx context.Context, namespace string, conn *v1alph
 	if err != nil {
 		return kube.Refuse(v1alpha1.ReasonNamespaceNotAllowed, "spec.access of ZitadelConnection %s: %v", conn.Name, err)
 	}
-	if ok {
-		return nil
+	if !ok {
+		return kube.Refuse(v1alpha1.ReasonNamespaceNotAllowed,
+			"no rule in spec.access of ZitadelConnection %s lets namespace %s target %s", conn.Name, namespace, what)
 	}
-	what := "the instance"
-	if org != nil {
-		what = "organization " + org.Name
-	}
-	return kube.Refuse(v1alpha1.ReasonNamespaceNotAllowed,
-		"no rule in spec.access of ZitadelConnection %s lets namespace %s target %s", conn.Name, namespace, what)
+	return nil
 }

@@ -46,6 +46,8 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 	if err != nil {
 		return err
 	}
+	// The API server's priority and fairness paces us, not a guess of ours.
+	restConfig.QPS = -1
 	scheme, err := newScheme()
 	if err != nil {
 		return err
