@@ -10,5 +10,6 @@ cd "${1:-$(dirname "$0")/..}"
 "$tools/controller-gen" object crd paths=./api/... output:crd:dir=config/crd/bases
 "$tools/controller-gen" rbac:roleName=mfa-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
 hack/sync-chart.sh
+mkdir -p docs/reference
 "$tools/crd-ref-docs" --log-level=ERROR --source-path=api --config=hack/crd-ref-docs.yaml \
   --renderer=markdown --output-path=docs/reference/api.md

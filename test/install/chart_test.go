@@ -1,0 +1,391 @@
+package install
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/options"
+)
+
+const (
+	chart   = "charts/mfa-operator"
+	release = "mfa-operator"
+)
+
+// rendered renders the chart without a cluster.
+func rendered(t *testing.T, args ...string) []*unstructured.Unstructured {
+	t.Helper()
+	args = append([]string{"template", release, chart, "--namespace", namespace}, args...)
+	return objects(t, output(t, tool(t, "helm"), args...))
+}
+
+func set(values ...string) []string {
+	var args []string
+	for _, value := range values {
+		args = append(args, "--set-json", value)
+	}
+	return args
+}
+
+func TestChartIsClean(t *testing.T) {
+	t.Parallel()
+	output(t, tool(t, "helm"), "lint", "--strict", chart)
+}
+
+// What the chart shares with config/ is copied, never written twice.
+func TestChartIsInSync(t *testing.T) {
+	t.Parallel()
+	g := gomega.NewWithT(t)
+	check := exec.CommandContext(t.Context(), root(t, "hack", "sync-chart.sh"), "--check")
+	out, err := check.CombinedOutput()
+	g.Expect(err).NotTo(gomega.HaveOccurred(), string(out))
+
+	// And the check is not blind: every CRD and every rule file is there.
+	for folder, copies := range map[string]string{"config/crd/bases": "crds", "config/rbac": "rbac"} {
+		files, err := filepath.Glob(root(t, filepath.FromSlash(folder), "*.yaml"))
+		g.Expect(err).NotTo(gomega.HaveOccurred())
+		g.Expect(files).NotTo(gomega.BeEmpty())
+		for _, file := range files {
+			name := filepath.Base(file)
+			if name != "kustomization.yaml" && name != "service_account.yaml" {
+				g.Expect(read(t, path.Join(chart, "files", copies, name))).To(gomega.Equal(read(t, path.Join(folder, name))), name)
+			}
+		}
+	}
+}
+
+// Both ways to install give the same rights, kinds and Pod.
+func TestChartEqualsConfig(t *testing.T) {
+	t.Parallel()
+	fromChart, fromConfig := rendered(t), kustomization(t, "default")
+
+	t.Run("rights", func(t *testing.T) {
+		if d := cmp.Diff(rights(t, fromConfig), rights(t, fromChart)); d != "" {
+			t.Errorf("config (-) and chart (+) differ:\n%s", d)
+		}
+	})
+	t.Run("kinds", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		specs := func(list []*unstructured.Unstructured) map[string]apiextensionsv1.CustomResourceDefinitionSpec {
+			found := map[string]apiextensionsv1.CustomResourceDefinitionSpec{}
+			for _, crd := range only[apiextensionsv1.CustomResourceDefinition](t, list, "CustomResourceDefinition") {
+				found[crd.Name] = crd.Spec
+			}
+			return found
+		}
+		g.Expect(specs(fromConfig)).To(gomega.HaveLen(2))
+		if d := cmp.Diff(specs(fromConfig), specs(fromChart)); d != "" {
+			t.Errorf("config (-) and chart (+) differ:\n%s", d)
+		}
+		for _, crd := range only[apiextensionsv1.CustomResourceDefinition](t, fromChart, "CustomResourceDefinition") {
+			g.Expect(crd.Annotations).To(gomega.HaveKeyWithValue("helm.sh/resource-policy", "keep"), crd.Name)
+		}
+	})
+	t.Run("pod", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		a, b := deployment(t, fromConfig), deployment(t, fromChart)
+		g.Expect(a.Name).To(gomega.Equal(b.Name))
+		g.Expect(a.Spec.Replicas).To(gomega.Equal(b.Spec.Replicas))
+		g.Expect(managerPod(t, a.Spec.Template.Spec)).To(gomega.Equal(managerPod(t, b.Spec.Template.Spec)), "what the flags mean")
+		a.Spec.Template.Spec.Containers[0].Args, b.Spec.Template.Spec.Containers[0].Args = nil, nil
+		b.Spec.Template.Spec.Containers[0].ImagePullPolicy = "" // what the server sets, too
+		if d := cmp.Diff(a.Spec.Template.Spec, b.Spec.Template.Spec); d != "" {
+			t.Errorf("config (-) and chart (+) differ:\n%s", d)
+		}
+	})
+}
+
+// rights are the rules, bindings and aggregation labels of RBAC by kind and
+// name.
+func rights(t *testing.T, list []*unstructured.Unstructured) map[string]any {
+	t.Helper()
+	found := map[string]any{}
+	for _, obj := range list {
+		if obj.GroupVersionKind().Group != rbacv1.GroupName {
+			continue
+		}
+		labels := map[string]string{}
+		for name, value := range obj.GetLabels() {
+			if strings.HasPrefix(name, "rbac.authorization.k8s.io/") {
+				labels[name] = value
+			}
+		}
+		found[obj.GetKind()+" "+obj.GetNamespace()+"/"+obj.GetName()] = []any{
+			labels, obj.Object["rules"], obj.Object["roleRef"], obj.Object["subjects"],
+		}
+	}
+	if len(found) < 10 {
+		t.Fatalf("only %d objects of RBAC", len(found))
+	}
+	return found
+}
+
+func deployment(t *testing.T, list []*unstructured.Unstructured) *appsv1.Deployment {
+	t.Helper()
+	found := only[appsv1.Deployment](t, list, "Deployment")
+	if len(found) != 1 {
+		t.Fatalf("%d Deployments", len(found))
+	}
+	return found[0]
+}
+
+// Every value does what it says, above all those that change security.
+func TestChartValues(t *testing.T) {
+	t.Parallel()
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	flags := func(t *testing.T, list []*unstructured.Unstructured) options.Manager {
+		return managerPod(t, deployment(t, list).Spec.Template.Spec)
+	}
+	container := func(t *testing.T, list []*unstructured.Unstructured) corev1.Container {
+		return deployment(t, list).Spec.Template.Spec.Containers[0]
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		check func(*testing.T, *gomega.WithT, []*unstructured.Unstructured)
+	}{
+		"defaults": {nil, func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			o := flags(t, list)
+			g.Expect(o.AllowInsecure).To(gomega.BeFalse(), "plain HTTP is asked for, never given")
+			g.Expect(o.MetricsAddress).To(gomega.Equal("0"))
+			g.Expect(container(t, list).Image).To(gomega.Equal(container(t, kustomization(t, "default")).Image))
+			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")).To(gomega.BeEmpty())
+		}},
+		"manager": {
+			set(`manager={"logLevel":"debug","logFormat":"console","resync":"1h","probe":"90s","allowInsecure":true,"metrics":{"enabled":true,"port":9090}}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				o := flags(t, list)
+				g.Expect([]any{o.LogLevel, o.LogFormat, o.Resync, o.Probe, o.AllowInsecure, o.MetricsAddress}).To(
+					gomega.Equal([]any{"debug", "console", time.Hour, 90 * time.Second, true, ":9090"}))
+				g.Expect(container(t, list).Ports).To(gomega.ContainElement(gomega.HaveField("ContainerPort", int32(9090))))
+			},
+		},
+		"image digest": {
+			set(`image={"repository":"registry.example.com/mfa","tag":"1","digest":"`+digest+`","pullPolicy":"Always"}`, `imagePullSecrets=[{"name":"pull"}]`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(container(t, list).Image).To(gomega.Equal("registry.example.com/mfa@" + digest))
+				g.Expect(container(t, list).ImagePullPolicy).To(gomega.Equal(corev1.PullAlways))
+				g.Expect(deployment(t, list).Spec.Template.Spec.ImagePullSecrets).To(gomega.Equal([]corev1.LocalObjectReference{{Name: "pull"}}))
+			},
+		},
+		"image tag": {set(`image.tag="1.2.3"`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			g.Expect(container(t, list).Image).To(gomega.HaveSuffix(":1.2.3"))
+		}},
+		"own service account": {
+			set(`serviceAccount={"create":false,"name":"mine"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(only[corev1.ServiceAccount](t, list, "ServiceAccount")).To(gomega.BeEmpty())
+				g.Expect(deployment(t, list).Spec.Template.Spec.ServiceAccountName).To(gomega.Equal("mine"))
+				want := []rbacv1.Subject{{Kind: "ServiceAccount", Name: "mine", Namespace: namespace}}
+				for _, b := range only[rbacv1.RoleBinding](t, list, "RoleBinding") {
+					g.Expect(b.Subjects).To(gomega.Equal(want))
+				}
+				for _, b := range only[rbacv1.ClusterRoleBinding](t, list, "ClusterRoleBinding") {
+					g.Expect(b.Subjects).To(gomega.Equal(want))
+				}
+			},
+		},
+		"service account annotations": {
+			set(`serviceAccount.annotations={"example.com/role":"x"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(only[corev1.ServiceAccount](t, list, "ServiceAccount")[0].Annotations).To(gomega.HaveKeyWithValue("example.com/role", "x"))
+			},
+		},
+		"no roles for people": {set(`userRoles.create=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			roles := only[rbacv1.ClusterRole](t, list, "ClusterRole")
+			g.Expect(roles).To(gomega.HaveLen(1))
+			g.Expect(roles[0].Name).To(gomega.Equal(manager))
+		}},
+		"no CRDs": {set(`crds.install=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			g.Expect(only[apiextensionsv1.CustomResourceDefinition](t, list, "CustomResourceDefinition")).To(gomega.BeEmpty())
+		}},
+		"pod": {
+			set(`replicas=2`, `podLabels={"a":"b","app.kubernetes.io/name":"other"}`, `podAnnotations={"c":"d"}`, `nodeSelector={"e":"f"}`,
+				`tolerations=[{"operator":"Exists"}]`, `affinity={"nodeAffinity":{}}`, `priorityClassName="high"`, `resources.limits.memory="1Gi"`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				d := deployment(t, list)
+				managerPod(t, d.Spec.Template.Spec)
+				g.Expect(d.Spec.Replicas).To(gomega.HaveValue(gomega.Equal(int32(2))))
+				g.Expect(d.Spec.Template.Labels).To(gomega.HaveKeyWithValue("a", "b"))
+				for name, value := range d.Spec.Selector.MatchLabels {
+					g.Expect(d.Spec.Template.Labels).To(gomega.HaveKeyWithValue(name, value), "the selector's labels win")
+				}
+				g.Expect(d.Spec.Template.Annotations).To(gomega.HaveKeyWithValue("c", "d"))
+				pod := d.Spec.Template.Spec
+				g.Expect(pod.NodeSelector).To(gomega.Equal(map[string]string{"e": "f"}))
+				g.Expect(pod.Tolerations).To(gomega.HaveLen(1))
+				g.Expect(pod.Affinity.NodeAffinity).NotTo(gomega.BeNil())
+				g.Expect(pod.PriorityClassName).To(gomega.Equal("high"))
+				g.Expect(pod.Containers[0].Resources.Limits.Memory().String()).To(gomega.Equal("1Gi"))
+			},
+		},
+		"default policy": {
+			append(set(`defaultPolicy={"enabled":true,"connection":"other"}`), "--api-versions", "security.neosc.io/v1alpha1/SecurityPolicy"),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				found := only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")
+				g.Expect(found).To(gomega.HaveLen(1))
+				sample := only[v1alpha1.SecurityPolicy](t, objects(t, read(t, "config/samples/securitypolicy_pol-mfa-required.yaml")), "SecurityPolicy")[0]
+				sample.Spec.Mode = v1alpha1.ModeAudit // by default it writes nothing
+				sample.Spec.Targets.Zitadel[0].Connection = "other"
+				g.Expect(found[0].Name).To(gomega.Equal(sample.Name))
+				g.Expect(found[0].Spec).To(gomega.Equal(sample.Spec))
+				g.Expect(found[0].Annotations).To(gomega.HaveKeyWithValue("helm.sh/resource-policy", "keep"))
+			},
+		},
+		"another namespace": {
+			[]string{"--namespace", "elsewhere"},
+			func(_ *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				for _, obj := range list {
+					g.Expect(mentions(obj.Object, namespace)).To(gomega.BeFalse(), "%s %s is tied to %s", obj.GetKind(), obj.GetName(), namespace)
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { c.check(t, gomega.NewWithT(t), rendered(t, c.args...)) })
+	}
+}
+
+// Another release name gives other names that still refer to each other.
+func TestChartUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	g := gomega.NewWithT(t)
+	list := objects(t, output(t, tool(t, "helm"), "template", "security", chart, "--namespace", "elsewhere"))
+	names := map[string]bool{}
+	for _, obj := range list {
+		if obj.GetKind() != "CustomResourceDefinition" {
+			g.Expect(obj.GetName()).To(gomega.HavePrefix("security-mfa-operator-"), obj.GetKind())
+		}
+		names[obj.GetKind()+" "+obj.GetName()] = true
+	}
+	for _, b := range only[rbacv1.RoleBinding](t, list, "RoleBinding") {
+		g.Expect(names).To(gomega.HaveKey(b.RoleRef.Kind + " " + b.RoleRef.Name))
+		g.Expect(names).To(gomega.HaveKey("ServiceAccount " + b.Subjects[0].Name))
+	}
+}
+
+func TestChartRefusesWrongValues(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ value, names, why string }{
+		{`replicas="many"`, "/replicas", "not a number"},
+		{`replica=1`, "replica", "a typing error must not be ignored"},
+		{`manager.logLevel="verbose"`, "/manager/logLevel", "not a word of the manager's"},
+		{`manager.logLevl="info"`, "logLevl", "a typing error"},
+		{`manager.allowInsecure="false"`, "/manager/allowInsecure", "a string would count as true"},
+		{`manager.resync="0s"`, "/manager/resync", "the manager would refuse to start"},
+		{`manager.resync="500ms"`, "/manager/resync", "below a second"},
+		{`manager.resync=300`, "/manager/resync", "no unit"},
+		{`manager.metrics.port=8081`, "/manager/metrics/port", "taken by the probes"},
+		{`image.digest="latest"`, "/image/digest", "not a digest"},
+		{`image.repository=""`, "/image/repository", "no image"},
+		{`serviceAccount.create=false`, "/serviceAccount", "would give the rights to the namespace's default account"},
+		{`defaultPolicy.mode="Off"`, "/defaultPolicy/mode", "not a mode"},
+		{`defaultPolicy.connection=""`, "/defaultPolicy/connection", "no connection"},
+		{`crds.keep=false`, "keep", "there is no such choice"},
+		{`podLabels={"a":1}`, "/podLabels", "labels are strings"},
+		{`defaultPolicy.enabled=true`, "defaultPolicy.enabled", "the CRDs are not there yet"},
+	} {
+		t.Run(c.value, func(t *testing.T) {
+			t.Parallel()
+			g := gomega.NewWithT(t)
+			args := append([]string{"template", release, chart}, set(c.value)...)
+			_, stderr, err := run(t, nil, "", tool(t, "helm"), args...)
+			g.Expect(err).To(gomega.HaveOccurred(), c.why)
+			g.Expect(stderr).To(gomega.ContainSubstring(c.names), c.why)
+		})
+	}
+}
+
+// values.yaml, its schema and the README name the same values.
+func TestChartValuesAreDocumented(t *testing.T) {
+	t.Parallel()
+	g := gomega.NewWithT(t)
+	var values map[string]any
+	g.Expect(yaml.Unmarshal([]byte(read(t, chart+"/values.yaml")), &values)).To(gomega.Succeed())
+	type schema struct {
+		Properties map[string]*schema `json:"properties"`
+	}
+	var described schema
+	g.Expect(json.Unmarshal([]byte(read(t, chart+"/values.schema.json")), &described)).To(gomega.Succeed())
+
+	var fromValues, fromSchema, fromReadme []string
+	var walkValues func(string, map[string]any)
+	walkValues = func(prefix string, in map[string]any) {
+		for name, value := range in {
+			if below, ok := value.(map[string]any); ok && len(below) > 0 && name != "resources" {
+				walkValues(prefix+name+".", below)
+				continue
+			}
+			fromValues = append(fromValues, prefix+name)
+		}
+	}
+	walkValues("", values)
+	var walkSchema func(string, *schema)
+	walkSchema = func(prefix string, in *schema) {
+		for name, value := range in.Properties {
+			switch {
+			case len(value.Properties) > 0 && name != "resources":
+				walkSchema(prefix+name+".", value)
+			case name != "global": // Helm's own
+				fromSchema = append(fromSchema, prefix+name)
+			}
+		}
+	}
+	walkSchema("", &described)
+	for line := range strings.Lines(read(t, chart+"/README.md")) {
+		if cells := strings.Split(line, "|"); len(cells) > 3 && strings.HasPrefix(cells[1], " `") {
+			name := strings.Trim(cells[1], " `")
+			fromReadme = append(fromReadme, name)
+			if shown := strings.TrimSpace(cells[2]); strings.HasPrefix(shown, "`") {
+				g.Expect(shown).To(gomega.Equal("`"+defaultOf(t, values, name)+"`"), "README.md, default of %s", name)
+			}
+		}
+	}
+	for _, list := range [][]string{fromValues, fromSchema, fromReadme} {
+		slices.Sort(list)
+	}
+	g.Expect(fromSchema).To(gomega.Equal(fromValues), "values.schema.json")
+	g.Expect(fromReadme).To(gomega.Equal(fromValues), "README.md")
+}
+
+func defaultOf(t *testing.T, values map[string]any, name string) string {
+	t.Helper()
+	parent, last := values, name
+	for {
+		first, rest, nested := strings.Cut(last, ".")
+		if !nested {
+			break
+		}
+		below, ok := parent[first].(map[string]any)
+		if !ok {
+			t.Fatalf("README.md: there is no value %s", name)
+		}
+		parent, last = below, rest
+	}
+	switch value := parent[last].(type) {
+	case string:
+		if value == "" {
+			return `""`
+		}
+		return value
+	case map[string]any:
+		return "{}"
+	default:
+		return fmt.Sprint(value)
+	}
+}

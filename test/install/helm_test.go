@@ -1,0 +1,93 @@
+package install
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+)
+
+// A release from its first day to its last, and back.
+func TestHelm(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	helm := func(args ...string) string {
+		t.Helper()
+		return c.do("", tool(t, "helm"), append(args, "--namespace", namespace)...)
+	}
+	deployed := func() *appsv1.Deployment {
+		t.Helper()
+		d := &appsv1.Deployment{}
+		c.get(d, namespace+"/"+manager)
+		return d
+	}
+
+	// The default policy cannot come with the CRDs.
+	_, stderr, err := c.try("", tool(t, "helm"), "install", release, chart, "--namespace", namespace, "--create-namespace", "--set", "defaultPolicy.enabled=true")
+	c.Expect(err).To(gomega.HaveOccurred())
+	c.Expect(stderr).To(gomega.ContainSubstring("defaultPolicy.enabled needs the SecurityPolicy CRD"))
+
+	notes := helm("install", release, chart, "--create-namespace")
+	c.Expect(notes).To(gomega.ContainSubstring("kubectl -n " + namespace + " create secret generic zitadel-credentials"))
+	c.kindsEstablished()
+	c.bindingsResolve(3)
+	d := deployed()
+	c.Expect(d.ManagedFields).To(gomega.ContainElement(gomega.HaveField("Operation", metav1.ManagedFieldsOperationApply)), "the server validated it")
+	c.Expect(managerPod(t, d.Spec.Template.Spec).AllowInsecure).To(gomega.BeFalse())
+	c.admittedAsRestricted(d)
+
+	// The connection that the notes tell users to write.
+	_, manifest, _ := strings.Cut(notes, "<<EOF")
+	manifest, _, _ = strings.Cut(manifest, "EOF")
+	c.do(manifest, kubectl(t), "apply", "--server-side", "--validate=strict", "-f", "-")
+	c.kubectl("apply", "--server-side", "--validate=strict", "-f", "config/samples/securitypolicy_acme.yaml")
+
+	upgraded := helm("upgrade", release, chart, "--reuse-values", "--set", "replicas=2,manager.allowInsecure=true,defaultPolicy.enabled=true")
+	c.Expect(upgraded).To(gomega.ContainSubstring("WARNING: manager.allowInsecure is on"))
+	d = deployed()
+	c.Expect(d.Spec.Replicas).To(gomega.HaveValue(gomega.Equal(int32(2))))
+	c.Expect(managerPod(t, d.Spec.Template.Spec).AllowInsecure).To(gomega.BeTrue())
+	policy := &v1alpha1.SecurityPolicy{}
+	c.get(policy, namespace+"/pol-mfa-required")
+	c.Expect(policy.Spec.Mode).To(gomega.Equal(v1alpha1.ModeAudit))
+
+	helm("upgrade", release, chart, "--reuse-values", "--set", "defaultPolicy.mode=Enforce")
+	c.get(policy, namespace+"/pol-mfa-required")
+	c.Expect(policy.Spec.Mode).To(gomega.Equal(v1alpha1.ModeEnforce))
+
+	_, stderr, err = c.try("", tool(t, "helm"), "upgrade", release, chart, "--namespace", namespace, "--reuse-values", "--set", "defaultPolicy.mode=Off")
+	c.Expect(err).To(gomega.HaveOccurred())
+	c.Expect(stderr).To(gomega.ContainSubstring("/defaultPolicy/mode"))
+
+	helm("uninstall", release)
+	c.gone(&appsv1.Deployment{}, namespace+"/"+manager)
+	c.gone(&corev1.ServiceAccount{}, namespace+"/"+manager)
+	c.gone(&rbacv1.ClusterRole{}, manager)
+	c.gone(&rbacv1.ClusterRoleBinding{}, manager)
+	c.gone(&rbacv1.Role{}, namespace+"/"+manager)
+	stays := func() {
+		t.Helper()
+		for _, crd := range []string{"securitypolicies", "zitadelconnections"} {
+			found := &apiextensionsv1.CustomResourceDefinition{}
+			c.get(found, crd+".security.neosc.io")
+			c.Expect(found.DeletionTimestamp).To(gomega.BeNil())
+		}
+		c.get(&v1alpha1.ZitadelConnection{}, "default")
+		c.get(&v1alpha1.SecurityPolicy{}, namespace+"/acme")
+		c.get(policy, namespace+"/pol-mfa-required")
+		c.Expect(policy.DeletionTimestamp).To(gomega.BeNil())
+	}
+	stays()
+
+	helm("install", release, chart, "--set", "defaultPolicy.enabled=true,defaultPolicy.mode=Warn")
+	deployed()
+	stays()
+	c.Expect(policy.Spec.Mode).To(gomega.Equal(v1alpha1.ModeWarn), "what stayed is the release's again")
+}
