@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestDemo runs the walk-through with the real binaries, and looks for what it
+// leaves behind.
+func TestDemo(t *testing.T) {
+	manager := buildManager(t)
+	t.Run("to its end", func(t *testing.T) {
+		temporary := emptyTemporaryFolder(t)
+		screen := &syncBuffer{}
+		if err := run(t.Context(), []string{"--demo", "--manager=" + manager}, screen); err != nil {
+			t.Fatalf("%v\n%s", err, screen)
+		}
+		for _, want := range []string{
+			"login.forceMfa                             true       <- was false",
+			"login.forceMfa                             false      <- was true",
+			"DriftRepaired   pol-mfa-required",
+			"Every step worked.",
+		} {
+			if !strings.Contains(screen.String(), want) {
+				t.Errorf("the screen does not show %q:\n%s", want, screen)
+			}
+		}
+		expectNothingLeft(t, temporary)
+	})
+	t.Run("until Ctrl-C", func(t *testing.T) {
+		temporary := emptyTemporaryFolder(t)
+		ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
+		defer interrupt()
+		screen := &syncBuffer{}
+		screen.when("Everything is up.", interrupt)
+		if err := run(ctx, []string{"--manager=" + manager}, screen); err != nil {
+			t.Fatalf("%v\n%s", err, screen)
+		}
+		if !strings.Contains(screen.String(), "export KUBECONFIG=") {
+			t.Errorf("nothing tells how to go on:\n%s", screen)
+		}
+		expectNothingLeft(t, temporary)
+	})
+}
+
+func TestRealZitadelNeedsDomainAndToken(t *testing.T) {
+	err := run(t.Context(), []string{"--zitadel-domain=auth.example.com"}, &syncBuffer{})
+	if err == nil || !strings.Contains(err.Error(), "--zitadel-token-file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func buildManager(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "manager")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../manager").CombinedOutput(); err != nil {
+		t.Fatalf("building the manager: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// emptyTemporaryFolder becomes the temporary folder of everything the test
+// starts.
+func emptyTemporaryFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	return dir
+}
+
+func expectNothingLeft(t *testing.T, temporary string) {
+	t.Helper()
+	left, err := os.ReadDir(temporary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range left {
+		t.Errorf("left behind: %s", entry.Name())
+	}
+}
+
+// syncBuffer is a screen that can be read while it is written to.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	mark string
+	then func()
+}
+
+// when calls then as soon as mark is on the screen.
+func (b *syncBuffer) when(mark string, then func()) { b.mark, b.then = mark, then }
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.text.Write(p)
+	if b.then != nil && strings.Contains(b.text.String(), b.mark) {
+		b.then()
+	}
+	return n, err
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
