@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
@@ -86,6 +89,30 @@ func TestRejectedTokenIsReplaced(t *testing.T) {
 	}
 	if err := read(); err != nil {
 		t.Error(err)
+	}
+}
+
+// numbered gives a new token each time it is asked.
+type numbered struct{ asked int }
+
+func (n *numbered) Token() (*oauth2.Token, error) { return n.TokenCtx(context.Background()) }
+
+func (n *numbered) TokenCtx(context.Context) (*oauth2.Token, error) {
+	n.asked++
+	return &oauth2.Token{AccessToken: strconv.Itoa(n.asked), Expiry: time.Now().Add(time.Hour)}, nil
+}
+
+func TestLateRejectionKeepsTheFreshToken(t *testing.T) {
+	issuer := &numbered{}
+	tokens := &keyTokens{source: issuer, turn: newTurn()}
+	for _, rejected := range []string{"", "1", "1", "0"} { // the second "1" comes from a call that was slow to fail
+		tokens.reject(rejected)
+		if _, err := tokens.token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if issuer.asked != 2 {
+		t.Errorf("%d token requests, want 2: one at first, one for the rejected token", issuer.asked)
 	}
 }
 

@@ -1,6 +1,7 @@
 package zitadel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,15 +28,12 @@ type answer struct {
 type meaning int
 
 const (
-	unchanged         meaning = iota + 1 // the write would change nothing
-	ownPolicyExists                      // the organization already has a policy of its own
-	ownPolicyMissing                     // it has none to update
-	alreadyInherited                     // it has none to reset
-	factorPresent                        // the factor to add is there
-	factorAbsent                         // the factor to remove is not there
-	noMembership                         // the account has no role in this scope
-	organizationGone                     // the organization header names none
-	hostWithoutServer                    // no instance answers for the host name
+	unchanged        meaning = iota + 1 // the write would change nothing
+	ownPolicyExists                     // the organization already has a policy of its own
+	ownPolicyMissing                    // it has none to update
+	alreadyInherited                    // it has none to reset
+	factorPresent                       // the factor to add is there
+	factorAbsent                        // the factor to remove is not there
 )
 
 var meanings = map[answer]meaning{
@@ -71,10 +69,6 @@ var meanings = map[answer]meaning{
 	{codes.NotFound, "Org-3M9od"}:           factorAbsent,
 	{codes.NotFound, "INSTANCE-3M9df"}:      factorAbsent, // multi factor
 	{codes.NotFound, "Org-3M9df"}:           factorAbsent,
-
-	{codes.NotFound, "AUTHZ-cdgFk"}:        noMembership,
-	{codes.PermissionDenied, "AUTH-Bs7Ds"}: organizationGone,
-	{codes.NotFound, unboundHost}:          hostWithoutServer,
 }
 
 // unboundHost is an id that comes in the text only, without a detail.
@@ -95,44 +89,39 @@ func answerOf(err error) answer {
 
 func meaningOf(err error) meaning { return meanings[answerOf(err)] }
 
-// causeOf sorts every refusal and failure into the causes of package idp.
+// causes sorts every refusal and failure into the causes of package idp. What
+// is in neither table is the server's fault.
+var causes = map[codes.Code]idp.Cause{
+	codes.Unauthenticated:    idp.BadCredentials,
+	codes.PermissionDenied:   idp.MissingPermission,
+	codes.NotFound:           idp.NoSuchObject,
+	codes.InvalidArgument:    idp.InvalidValue,
+	codes.FailedPrecondition: idp.InvalidValue,
+	codes.OutOfRange:         idp.InvalidValue,
+	codes.Unavailable:        idp.Down,
+	codes.Canceled:           idp.Down, // not by the caller: see failure
+	codes.DeadlineExceeded:   idp.TimedOut,
+	codes.ResourceExhausted:  idp.RateLimited,
+	codes.Aborted:            idp.WriteConflict,
+	codes.AlreadyExists:      idp.WriteConflict, // somebody else keeps writing the same policy
+}
+
+// exceptions are the answers whose code misleads.
+var exceptions = map[answer]idp.Cause{
+	// What was not found is our membership.
+	{codes.NotFound, "AUTHZ-cdgFk"}: idp.MissingPermission,
+	// Even an instance owner gets it, where the header names no organization.
+	{codes.PermissionDenied, "AUTH-Bs7Ds"}: idp.NoSuchOrganization,
+	// Some Zitadel answered; only another domain in the spec can help.
+	{codes.NotFound, unboundHost}: idp.InvalidValue,
+}
+
 func causeOf(err error) idp.Cause {
-	switch meaningOf(err) {
-	case noMembership:
-		// NotFound, but what was not found is our membership.
-		return idp.MissingPermission
-	case organizationGone:
-		// PermissionDenied, but even an instance owner gets it.
-		return idp.NoSuchOrganization
-	case hostWithoutServer:
-		// Some Zitadel answered; only another domain in the spec can help.
-		return idp.InvalidValue
-	case ownPolicyExists, ownPolicyMissing, factorPresent, factorAbsent:
-		// Somebody else keeps writing the same policy.
-		return idp.WriteConflict
-	}
 	if isWriteConflict(err) {
 		return idp.WriteConflict
 	}
-	switch status.Code(err) {
-	case codes.Unauthenticated:
-		return idp.BadCredentials
-	case codes.PermissionDenied:
-		return idp.MissingPermission
-	case codes.NotFound:
-		return idp.NoSuchObject
-	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
-		return idp.InvalidValue
-	case codes.Unavailable, codes.Canceled: // not by the caller: see failure
-		return idp.Down
-	case codes.DeadlineExceeded:
-		return idp.TimedOut
-	case codes.ResourceExhausted:
-		return idp.RateLimited
-	case codes.Aborted, codes.AlreadyExists:
-		return idp.WriteConflict
-	}
-	return idp.ServerFault
+	a := answerOf(err)
+	return cmp.Or(exceptions[a], causes[a.code], idp.ServerFault)
 }
 
 // failure turns whatever a call returned into the error that leaves this

@@ -3,13 +3,16 @@ package zitadel
 import (
 	"context"
 	"net"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -51,9 +54,9 @@ func dial(t *testing.T, cfg Config) *Client {
 }
 
 // newServer returns a fresh Zitadel and a client of its owner.
-func newServer(t *testing.T, options ...zitadeltest.Options) (*zitadeltest.Server, *Client) {
+func newServer(t *testing.T) (*zitadeltest.Server, *Client) {
 	t.Helper()
-	server := zitadeltest.Start(t, options...)
+	server := zitadeltest.Start(t)
 	return server, dial(t, configFor(t, server.Addr(), server.OwnerToken()))
 }
 
@@ -157,6 +160,31 @@ func owning(t *testing.T, server *zitadeltest.Server, client *Client, name strin
 func counted(server *zitadeltest.Server, methods ...string) (n int) {
 	for _, call := range server.Calls() {
 		if slices.Contains(methods, call.Method) {
+			n++
+		}
+	}
+	return n
+}
+
+// serve runs a server of our own making, for what the fake never does, and
+// returns its address.
+func serve(t *testing.T, register func(*grpc.Server)) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	register(server)
+	go server.Serve(listener) //nolint:errcheck // ended by Stop
+	t.Cleanup(server.Stop)
+	return listener.Addr().String()
+}
+
+// countedLike counts the calls of all methods whose name starts like this.
+func countedLike(server *zitadeltest.Server, prefix string) (n int) {
+	for _, call := range server.Calls() {
+		if strings.HasPrefix(path.Base(call.Method), prefix) {
 			n++
 		}
 	}

@@ -2,6 +2,7 @@ package zitadel
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,11 +38,7 @@ func interceptors(cfg Config, source tokenSource) []grpc.UnaryClientInterceptor 
 // worthRetrying tells whether trying again soon can help. A timeout is not
 // retried: the attempt may still be at work at the server.
 func worthRetrying(err error) bool {
-	switch status.Code(err) {
-	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted:
-		return true
-	}
-	return isWriteConflict(err)
+	return slices.Contains([]codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Aborted}, status.Code(err)) || isWriteConflict(err)
 }
 
 // isWriteConflict tells whether the write lost a race for the next sequence

@@ -1,6 +1,7 @@
 package zitadel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	adminv1 "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/admin"
+	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/object"
 	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/neosc/mfa-operator/internal/idp"
@@ -16,7 +20,7 @@ import (
 )
 
 // lag is long enough for a whole Apply to be decided on stale reads.
-const lag = 300 * time.Millisecond
+const lag = 200 * time.Millisecond
 
 // inEachGroup has two settings of each group: one for us, one for somebody else.
 var inEachGroup = []struct{ ours, theirs idp.Setting }{
@@ -27,6 +31,7 @@ var inEachGroup = []struct{ ours, theirs idp.Setting }{
 }
 
 func TestReadsThatLag(t *testing.T) {
+	t.Parallel()
 	for _, lag := range []time.Duration{0, 100 * time.Millisecond, 250 * time.Millisecond} {
 		server, client := newServer(t)
 		organization := owning(t, server, client, "own")
@@ -53,6 +58,7 @@ func TestReadsThatLag(t *testing.T) {
 }
 
 func TestReadsThatNeverFollow(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	client.confirmWithin = 100 * time.Millisecond
 	scope := owning(t, server, client, "org")
@@ -68,48 +74,116 @@ func TestReadsThatNeverFollow(t *testing.T) {
 }
 
 func TestSomebodyElseGaveTheOrganizationItsPolicy(t *testing.T) {
+	t.Parallel()
 	for _, pair := range inEachGroup {
-		server, client := newServer(t)
-		scope := fresh(server, "org")
-		g := pair.ours.Group()
-		found, err := client.read(t.Context(), scope, g)
-		if err != nil {
-			t.Fatal(err)
-		}
-		theirs := idp.Settings{pair.theirs: flipped(pair.theirs, found.settings()[pair.theirs])}
-		ours := idp.Settings{pair.ours: flipped(pair.ours, found.settings()[pair.ours])}
-		server.SetLag(lag, 0)
-		found.policy = overlaid(found.policy, theirs)
-		if _, err := client.policies(scope).write(t.Context(), found); err != nil {
-			t.Fatal(err)
-		}
-		apply(t, client, scope, ours)
-		holdSettings(t, server, scope, theirs.Overlay(ours), "both changes count")
+		t.Run(string(pair.ours.Group()), func(t *testing.T) {
+			t.Parallel()
+			server, client := newServer(t)
+			scope := fresh(server, "org")
+			g := pair.ours.Group()
+			found, err := client.read(t.Context(), scope, g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs := idp.Settings{pair.theirs: flipped(pair.theirs, found.settings()[pair.theirs])}
+			ours := idp.Settings{pair.ours: flipped(pair.ours, found.settings()[pair.ours])}
+			server.SetLag(lag, 0)
+			found.policy = overlaid(found.policy, theirs)
+			if _, err := client.policies(scope).write(t.Context(), found); err != nil {
+				t.Fatal(err)
+			}
+			apply(t, client, scope, ours)
+			holdSettings(t, server, scope, theirs.Overlay(ours), "both changes count")
+			if n := countedLike(server, "AddCustom"); n != 2 {
+				t.Errorf("%d attempts to create the policy, want theirs and ours", n)
+			}
+		})
 	}
 }
 
 func TestSomebodyElseResetTheOrganization(t *testing.T) {
+	t.Parallel()
 	for _, pair := range inEachGroup {
-		server, client := newServer(t)
-		scope := owning(t, server, client, "org")
-		g := pair.ours.Group()
-		inherited, _ := held(server, idp.Instance, g)
-		ours := idp.Settings{pair.ours: flipped(pair.ours, settingsOf(g, inherited)[pair.ours])}
-		theirs := idp.Settings{pair.theirs: flipped(pair.theirs, settingsOf(g, inherited)[pair.theirs])}
-		apply(t, client, scope, theirs)
-		server.SetLag(lag, 0)
-		if err := (organizationPolicies{client.api.ManagementService(), scope.OrganizationID}).reset(t.Context(), g); err != nil {
-			t.Fatal(err)
-		}
-		apply(t, client, scope, ours)
-		holdSettings(t, server, scope, settingsOf(g, inherited).Overlay(ours), "a new copy of the instance's, with our change")
-		if _, own := held(server, scope, g); !own {
-			t.Errorf("the organization has no %s of its own", g)
-		}
+		t.Run(string(pair.ours.Group()), func(t *testing.T) {
+			t.Parallel()
+			server, client := newServer(t)
+			scope := owning(t, server, client, "org")
+			g := pair.ours.Group()
+			inherited, _ := held(server, idp.Instance, g)
+			ours := idp.Settings{pair.ours: flipped(pair.ours, settingsOf(g, inherited)[pair.ours])}
+			theirs := idp.Settings{pair.theirs: flipped(pair.theirs, settingsOf(g, inherited)[pair.theirs])}
+			apply(t, client, scope, theirs)
+			server.SetLag(lag, 0)
+			if err := (organizationPolicies{client.api.ManagementService(), scope.OrganizationID}).reset(t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			apply(t, client, scope, ours)
+			holdSettings(t, server, scope, settingsOf(g, inherited).Overlay(ours), "a new copy of the instance's, with our change")
+			if _, own := held(server, scope, g); !own {
+				t.Errorf("the organization has no %s of its own", g)
+			}
+			if n := countedLike(server, "UpdateCustom"); n != 2 {
+				t.Errorf("%d updates, want the one before the reset and the one that came too late", n)
+			}
+		})
 	}
 }
 
-func TestOwnPolicyThatComesAndGoes(t *testing.T) {
+// What we added to a policy that was just taken away is no part of the outcome:
+// what the organization inherits is as wanted.
+func TestInheritedIsAsWanted(t *testing.T) {
+	t.Parallel()
+	server, client := newServer(t)
+	client.confirmWithin = 4 * lag
+	scope := owning(t, server, client, "org")
+	apply(t, client, scope, idp.Settings{idp.SecondFactorTOTP: idp.Bool(false), idp.AllowRegister: idp.Bool(false)})
+	server.SetLag(lag, 0)
+	if err := (organizationPolicies{client.api.ManagementService(), scope.OrganizationID}).reset(t.Context(), idp.Login); err != nil {
+		t.Fatal(err)
+	}
+	wanted := idp.Settings{idp.SecondFactorTOTP: idp.Bool(true), idp.AllowRegister: idp.Bool(true)}
+	state := apply(t, client, scope, wanted)
+	if len(state.Settings.Differences(wanted)) > 0 || !state.Inherits(idp.Login) {
+		t.Errorf("got %v, inherited %v, want the wanted values, inherited", state.Settings, state.Inherited)
+	}
+}
+
+// replicas is a server whose reads come from replicas that lag unevenly.
+type replicas struct {
+	adminv1.UnimplementedAdminServiceServer
+	mu    sync.Mutex
+	reads []*policy.LoginPolicy
+}
+
+func (r *replicas) GetLoginPolicy(context.Context, *adminv1.GetLoginPolicyRequest) (*adminv1.GetLoginPolicyResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := r.reads[0]
+	r.reads = r.reads[1:]
+	return &adminv1.GetLoginPolicyResponse{Policy: next}, nil
+}
+
+func (r *replicas) UpdateLoginPolicy(context.Context, *adminv1.UpdateLoginPolicyRequest) (*adminv1.UpdateLoginPolicyResponse, error) {
+	return &adminv1.UpdateLoginPolicyResponse{Details: &object.ObjectDetails{Sequence: 8}}, nil
+}
+
+func TestOlderStateWithTheWantedValues(t *testing.T) {
+	t.Parallel()
+	at := func(sequence uint64, force bool) *policy.LoginPolicy {
+		return &policy.LoginPolicy{Details: &object.ObjectDetails{Sequence: sequence}, ForceMfa: force}
+	}
+	server := &replicas{reads: []*policy.LoginPolicy{at(5, false), at(4, true), at(5, false), at(8, true)}}
+	client := dial(t, configFor(t, serve(t, func(s *grpc.Server) { adminv1.RegisterAdminServiceServer(s, server) }), "token"))
+	apply(t, client, idp.Instance, idp.Settings{idp.ForceMFA: idp.Bool(true)})
+	server.mu.Lock()
+	defer server.mu.Unlock()
+	if len(server.reads) > 0 {
+		t.Errorf("%d reads left: what was true before our write does not confirm it", len(server.reads))
+	}
+}
+
+func TestOwnPolicyThatNeverShows(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	scope := fresh(server, "org")
 	server.Inject(zitadeltest.Fault{Method: managementAPI + "AddCustomLoginPolicy", Code: codes.AlreadyExists, ErrorID: "Org-Dgfb2"})
@@ -120,7 +194,42 @@ func TestOwnPolicyThatComesAndGoes(t *testing.T) {
 	}
 }
 
+// Somebody creates and resets the policy, each time just before our write.
+func TestOwnPolicyThatComesAndGoes(t *testing.T) {
+	t.Parallel()
+	const create, update = managementAPI + "AddCustomLockoutPolicy", managementAPI + "UpdateCustomLockoutPolicy"
+	server, client := newServer(t)
+	scope := fresh(server, "org")
+	tooLate := zitadeltest.Fault{Method: create, Code: codes.AlreadyExists, ErrorID: "ORG-0olDf", Times: 1}
+	server.Inject(tooLate)
+	server.Inject(zitadeltest.Fault{Method: update, Code: codes.NotFound, ErrorID: "ORG-ADfs1", Times: 1})
+
+	failed := make(chan error)
+	go func() {
+		_, err := client.Apply(t.Context(), scope, idp.Settings{idp.MaxOTPAttempts: idp.Number(5)})
+		failed <- err
+	}()
+	theirs := organizationPolicies{client.api.ManagementService(), scope.OrganizationID}
+	comes := func(attempts int) {
+		eventually(t, "our attempt to create it", func() bool { return counted(server, create) == attempts })
+		if _, err := theirs.create(t.Context(), &policy.LockoutPolicy{MaxPasswordAttempts: 1}); err != nil {
+			t.Error(err)
+		}
+	}
+	comes(1)
+	eventually(t, "our attempt to update it", func() bool { return counted(server, update) == 1 })
+	server.Inject(tooLate)
+	if err := theirs.reset(t.Context(), idp.Lockout); err != nil {
+		t.Error(err)
+	}
+	comes(3)
+	if err := <-failed; idp.CauseOf(err) != idp.WriteConflict {
+		t.Errorf("got %v, want WriteConflict: we do not join in for ever", err)
+	}
+}
+
 func TestFactorsChangedMeanwhile(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	for _, scope := range []idp.Scope{idp.Instance, owning(t, server, client, "org")} {
 		server.SetLag(lag, 0)
@@ -145,6 +254,7 @@ func TestFactorsChangedMeanwhile(t *testing.T) {
 }
 
 func TestScalarsChangedMeanwhile(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	for _, scope := range []idp.Scope{idp.Instance, owning(t, server, client, "org")} {
 		for _, pair := range inEachGroup {
@@ -170,6 +280,7 @@ func TestScalarsChangedMeanwhile(t *testing.T) {
 
 // That nothing would change is believed only if reads agree.
 func TestUnchangedIsVerified(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	client.confirmWithin = 100 * time.Millisecond
 	server.Inject(zitadeltest.Fault{Method: adminAPI + "UpdateLoginPolicy", Code: codes.FailedPrecondition, ErrorID: "INSTANCE-5M9vdd"})
@@ -182,6 +293,7 @@ func TestUnchangedIsVerified(t *testing.T) {
 // An answer lost on the way is asked for again, and the repetition meets what
 // the first attempt wrote.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	organization := owning(t, server, client, "own")
 	inheriting := fresh(server, "inheriting")
@@ -223,6 +335,7 @@ func methodsThatWrite(t *testing.T, scope idp.Scope, changes idp.Settings) map[s
 }
 
 func TestManyWritersOfOneScope(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	server.SetLag(10*time.Millisecond, 5*time.Millisecond)
 	organization := fresh(server, "org")
@@ -248,9 +361,10 @@ func TestManyWritersOfOneScope(t *testing.T) {
 		wanted := idp.Settings{}
 		var writers sync.WaitGroup
 		for _, s := range settings {
-			wanted[s] = flipped(s, found.Settings[s])
+			value := flipped(s, found.Settings[s])
+			wanted[s] = value
 			writers.Go(func() {
-				if _, err := client.Apply(t.Context(), scope, idp.Settings{s: wanted[s]}); err != nil {
+				if _, err := client.Apply(t.Context(), scope, idp.Settings{s: value}); err != nil {
 					t.Errorf("%s of %s: %v", s, scope, err)
 				}
 			})
@@ -264,6 +378,7 @@ func TestManyWritersOfOneScope(t *testing.T) {
 }
 
 func TestWaitingForTheTurnEndsWithTheContext(t *testing.T) {
+	t.Parallel()
 	server, client := newServer(t)
 	if err := client.turns.forScope(idp.Instance).take(t.Context()); err != nil {
 		t.Fatal(err)
