@@ -395,6 +395,7 @@ const (
 type SettingChange struct {
 	// setting is Zitadel's name of the setting, behind that of its policy.
 	// +required
+	// +kubebuilder:validation:MinLength=1
 	Setting string `json:"setting,omitempty"`
 
 	// found is the value in Zitadel; empty if there was none.
@@ -410,6 +411,7 @@ type SettingChange struct {
 type TargetStatus struct {
 	// connection is the name of the ZitadelConnection.
 	// +required
+	// +kubebuilder:validation:MinLength=1
 	Connection string `json:"connection,omitempty"`
 
 	// scope is Instance or Organization.
@@ -428,6 +430,7 @@ type TargetStatus struct {
 
 	// state says how far the target is.
 	// +required
+	// +kubebuilder:validation:MinLength=1
 	State TargetState `json:"state,omitempty"`
 
 	// reason says why, with the words of the Ready condition.
