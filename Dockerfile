@@ -9,10 +9,7 @@ ARG COMMANDS="manager"
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
-COPY api api
-COPY cmd cmd
-COPY controllers controllers
-COPY internal internal
+COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     for name in $COMMANDS; do \
       CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \

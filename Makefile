@@ -6,8 +6,12 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOLS   := bin/tools
-# Resolved when a recipe runs: it may have to build the binaries first.
-ASSETS   = $$(hack/controlplane.sh)
+# Puts the control plane and the tools where a recipe's programs look for them;
+# may have to build first. On a line of its own, so that its failure ends the recipe.
+CONTROL_PLANE = assets=$$(hack/controlplane.sh); \
+	export KUBEBUILDER_ASSETS="$$assets" PATH="$(CURDIR)/$(TOOLS):$$assets:$$PATH";
+# The race detector needs a C compiler; without one Go turns cgo off.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: testing without the race detector))
 
 .PHONY: help
 help: ## Print this help
@@ -17,11 +21,12 @@ help: ## Print this help
 
 .PHONY: run demo run-against
 run: build ## Start everything on this machine, show the main job, stay up until Ctrl-C
-	@KUBEBUILDER_ASSETS=$(ASSETS) bin/devcluster
+	@$(CONTROL_PLANE) bin/devcluster
 demo: build ## The same, and end with exit code 0 if every step worked, 1 if not
-	@KUBEBUILDER_ASSETS=$(ASSETS) bin/devcluster --demo
+	@$(CONTROL_PLANE) bin/devcluster --demo
 run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DOMAIN=… ZITADEL_TOKEN_FILE=…
-	@KUBEBUILDER_ASSETS=$(ASSETS) bin/devcluster --zitadel-domain="$(ZITADEL_DOMAIN)" --zitadel-token-file="$(ZITADEL_TOKEN_FILE)"
+	@: "$${ZITADEL_DOMAIN:?is not set}" "$${ZITADEL_TOKEN_FILE:?is not set}"
+	@$(CONTROL_PLANE) bin/devcluster --zitadel-domain="$$ZITADEL_DOMAIN" --zitadel-token-file="$$ZITADEL_TOKEN_FILE"
 
 ## Build and test
 
@@ -29,9 +34,9 @@ run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DO
 build: ## Build every command into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 test: $(TOOLS)/helm $(TOOLS)/kustomize ## Run every test, race detector on, against a real API server
-	@KUBEBUILDER_ASSETS=$(ASSETS) go test -race -timeout 20m ./...
+	@$(CONTROL_PLANE) go test $(RACE) -timeout 20m ./...
 bench: ## Run the benchmarks
-	@KUBEBUILDER_ASSETS=$(ASSETS) go test -run '^$$' -bench . -benchtime 1x ./test/bench/...
+	@$(CONTROL_PLANE) go test -run '^$$' -bench . -benchtime 1x ./test/bench/...
 
 ## Keep it right
 
@@ -41,9 +46,10 @@ generate: $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs ## Regenerate code, mani
 verify: $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs ## Fail if anything generated, formatted or tidied would change
 	@hack/verify.sh
 lint: $(TOOLS)/golangci-lint ## Run the linters, import rules included
+	@hack/lint-selftest.sh
 	@$(TOOLS)/golangci-lint run ./...
-fmt: ## Format the code
-	@gofmt -w $$(git ls-files '*.go')
+fmt: $(TOOLS)/golangci-lint ## Format the code and order its imports
+	@$(TOOLS)/golangci-lint fmt ./...
 
 ## Tools and images
 
@@ -59,9 +65,10 @@ clean: ## Remove what was built
 # $(call tool,NAME,MODULE,PACKAGE): a tool is rebuilt when its module changes.
 define tool
 $(TOOLS)/$(1): hack/$(2)/go.mod hack/$(2)/go.sum
-	@echo "building $(1)" >&2
-	@cd hack/$(2) && CGO_ENABLED=0 go build -trimpath -o ../../$(TOOLS)/$(1) $(3)
-	@touch $$@
+	@echo "building $(1); the first time this takes up to some minutes" >&2
+	@mkdir -p $(TOOLS)
+	@cd hack/$(2) && CGO_ENABLED=0 go build -trimpath -o ../../$(TOOLS)/.$(1) $(3)
+	@touch $(TOOLS)/.$(1) && mv $(TOOLS)/.$(1) $$@
 endef
 $(eval $(call tool,controller-gen,tools,sigs.k8s.io/controller-tools/cmd/controller-gen))
 $(eval $(call tool,setup-envtest,tools,sigs.k8s.io/controller-runtime/tools/setup-envtest))

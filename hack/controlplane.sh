@@ -3,7 +3,7 @@
 # are in. What happens on the way goes to stderr.
 #
 # In this order: $KUBEBUILDER_ASSETS; bin/k8s; a download by setup-envtest, if
-# its index answers within three seconds; a build from Go modules.
+# its index answers within seconds; a build from Go modules.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,21 +19,29 @@ complete() {
   for name in "${binaries[@]}"; do [[ -x $1/$name ]] || return 1; done
 }
 
-download_works() {
-  command -v curl >/dev/null && curl --silent --fail --head --location --max-time 3 "$index" >/dev/null
+reachable() {
+  if command -v curl >/dev/null; then
+    curl --silent --fail --head --location --max-time 3 "$index" >/dev/null
+  else
+    make --no-print-directory -C "$root" bin/tools/setup-envtest >&2 &&
+      timeout 5 "$root/bin/tools/setup-envtest" list >/dev/null 2>&1
+  fi
 }
 
+# A file gets its name when it is whole: others may be looking at the folder.
 download() {
+  local fetched name
   say "downloading Kubernetes 1.$minor"
-  make --no-print-directory -C "$root" bin/tools/setup-envtest >&2
-  local fetched
-  fetched=$("$root/bin/tools/setup-envtest" use "1.$minor.x" --bin-dir "$root/bin/envtest" --print path) || return 1
+  make --no-print-directory -C "$root" bin/tools/setup-envtest >&2 || return 1
+  fetched=$(timeout 180 "$root/bin/tools/setup-envtest" use "1.$minor.x" --bin-dir "$root/bin/envtest" --print path) || return 1
   mkdir -p "$root/bin/k8s"
-  cp "${binaries[@]/#/$fetched/}" "$root/bin/k8s/"
+  for name in "${binaries[@]}"; do
+    cp "$fetched/$name" "$root/bin/k8s/.$name" && mv "$root/bin/k8s/.$name" "$root/bin/k8s/$name" || return 1
+  done
 }
 
 build() {
-  say "no download is reachable: building Kubernetes $version from Go modules; about 10 minutes on two cores the first time"
+  say "no download: building Kubernetes $version from Go modules; about 10 minutes on two cores the first time"
   local out=$root/bin/k8s flags package name start
   mkdir -p "$out"
   flags="-s -w -X k8s.io/component-base/version.gitVersion=v$version"
@@ -50,14 +58,18 @@ build() {
 }
 
 if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
-  complete "$KUBEBUILDER_ASSETS" || { say "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks one of: ${binaries[*]}"; exit 1; }
-  echo "$KUBEBUILDER_ASSETS"
-  exit
+  if complete "$KUBEBUILDER_ASSETS"; then
+    cd "$KUBEBUILDER_ASSETS" && pwd # tests run in folders of their own
+    exit
+  fi
+  say "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS is not used: it lacks one of ${binaries[*]}"
 fi
 if ! complete "$root/bin/k8s"; then
   mkdir -p "$root/bin"
   exec 9>"$root/bin/.controlplane.lock"
-  flock 9 # two callers would build the same twice
-  complete "$root/bin/k8s" || { download_works && download; } || build
+  if command -v flock >/dev/null; then # two callers would build the same twice
+    flock --nonblock 9 || { say "waiting for another run of this script"; flock 9; }
+  fi
+  complete "$root/bin/k8s" || { reachable && download; } || build
 fi
 echo "$root/bin/k8s"

@@ -7,6 +7,7 @@ set -euo pipefail
 tools=$(cd "$(dirname "$0")/.." && pwd)/bin/tools
 cd "${1:-$(dirname "$0")/..}"
 
+rm -f config/crd/bases/*.yaml # the CRD of a kind that is gone goes too
 "$tools/controller-gen" object crd paths=./api/... output:crd:dir=config/crd/bases
 "$tools/controller-gen" rbac:roleName=mfa-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
 hack/sync-chart.sh

@@ -14,16 +14,21 @@ fail() {
   failed=1
 }
 
+mkdir "$copy/committed"
 git ls-files --cached --others --exclude-standard -z |
   while IFS= read -r -d '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done |
-  tar --create --null --files-from=- | tar --extract --directory="$copy"
-hack/generate.sh "$copy"
-diff -ru --exclude=bin --exclude=.git "$root" "$copy" >&2 || fail "generated files differ; run \"make generate\" and commit"
+  tar --create --null --files-from=- | tar --extract --directory="$copy/committed"
+cp -a "$copy/committed" "$copy/regenerated"
+hack/generate.sh "$copy/regenerated"
+(cd "$copy" && diff -ruN committed regenerated) >&2 || fail "generated files differ; run \"make generate\" and commit"
 
-unformatted=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
-[[ -z $unformatted ]] || fail "not formatted, run \"make fmt\": $unformatted"
+untracked=$(git ls-files --others --exclude-standard -- '*/zz_generated*' config/crd config/rbac charts docs/reference/api.md)
+[[ -z $untracked ]] || fail "git does not know these yet; run \"git add\":"$'\n'"$untracked"
+
+unformatted=$(cd "$copy/committed" && gofmt -l .)
+[[ -z $unformatted ]] || fail "not formatted, run \"make fmt\":"$'\n'"$unformatted"
 
 for module in go.mod hack/*/go.mod; do
-  (cd "$(dirname "$module")" && go mod tidy -diff >&2) || fail "$module is not tidy; run \"go mod tidy\" in its folder"
+  (cd "$(dirname "$module")" && go mod tidy -diff >&2) || fail "$module is not tidy; run \"go mod tidy\" in $(dirname "$root/$module")"
 done
 exit $failed
