@@ -1,0 +1,90 @@
+package options_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/neosc/mfa-operator/internal/options"
+)
+
+// defaults are the safe choices: plain HTTP refused, no metrics to strangers.
+var defaults = options.Manager{
+	Namespace:      "neosc-system",
+	MetricsAddress: "0",
+	HealthAddress:  ":8081",
+	Resync:         5 * time.Minute,
+	Probe:          5 * time.Minute,
+	LogLevel:       "info",
+	LogFormat:      "json",
+}
+
+func TestDefaults(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "")
+	got, err := options.ParseManager(nil)
+	if err != nil || got != defaults {
+		t.Errorf("got %+v, %v, want %+v", got, err, defaults)
+	}
+}
+
+func TestEveryFlag(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "from-the-pod")
+	got, err := options.ParseManager([]string{
+		"--namespace=security", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
+		"--health-probe-bind-address=0", "--allow-insecure", "--resync=1s", "--probe", "1h", "--log-level=debug", "--log-format=console",
+	})
+	want := options.Manager{
+		Namespace: "security", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
+		HealthAddress: "0", AllowInsecure: true, Resync: time.Second, Probe: time.Hour, LogLevel: "debug", LogFormat: "console",
+	}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestThePodSaysItsNamespace(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "from-the-pod")
+	if got, err := options.ParseManager(nil); err != nil || got.Namespace != "from-the-pod" {
+		t.Errorf("got %q, %v", got.Namespace, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		args  string
+		names []string // what the error must name
+		why   string
+	}{
+		{"--namespace=", []string{"--namespace"}, "claims and leases need a place"},
+		{"--resync=999ms", []string{"--resync", "1s"}, "a hot loop over every target"},
+		{"--resync=-1h", []string{"--resync"}, "a pause is not negative"},
+		{"--probe=0", []string{"--probe", "1s"}, "a hot loop over every connection"},
+		{"--resync=5", []string{"--resync"}, "a pause has a unit"},
+		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
+		{"--log-level=INFO", []string{"--log-level"}, "words are written one way"},
+		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
+		{"--resync=0s --probe=0s --log-level=x --log-format=y", []string{"--resync", "--probe", "--log-level", "--log-format"}, "every mistake is told at once"},
+		{"--alow-insecure", []string{"alow-insecure"}, "a typing error is not ignored"},
+		{"run", []string{`"run"`, "--help"}, "there are no commands"},
+	} {
+		_, err := options.ParseManager(strings.Fields(c.args))
+		if err == nil {
+			t.Errorf("%s is accepted: %s", c.args, c.why)
+			continue
+		}
+		for _, name := range c.names {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: the error does not name %s: %v", c.args, name, err)
+			}
+		}
+	}
+}
+
+func TestHelpIsNotAFailure(t *testing.T) {
+	if _, err := options.ParseManager([]string{"--help"}); !errors.Is(err, pflag.ErrHelp) {
+		t.Errorf("got %v, want pflag.ErrHelp", err)
+	}
+}
