@@ -119,6 +119,25 @@ func TestEverySubsetOfFactors(t *testing.T) {
 	})
 }
 
+// TestFactorsListedTwice: a server may hold a factor more than once. What is
+// unwanted goes with all its copies, and what is wanted is there already.
+func TestFactorsListedTwice(t *testing.T) {
+	const totp = policy.SecondFactorType_SECOND_FACTOR_TYPE_OTP
+	server, client := newServer(t)
+	for _, scope := range []idp.Scope{idp.Instance, owning(t, server, client, "org")} {
+		apply(t, client, scope, subset(0))
+		server.StoreSecondFactor(scope.OrganizationID, totp)
+		server.StoreSecondFactor(scope.OrganizationID, totp)
+		server.ResetCalls()
+		apply(t, client, scope, idp.Settings{idp.SecondFactorTOTP: idp.Bool(true)})
+		if n := server.CountWrites(); n != 0 {
+			t.Errorf("%s: %d writes for a factor that is there twice", scope, n)
+		}
+		apply(t, client, scope, subset(0))
+		holdFactors(t, server, scope, 0)
+	}
+}
+
 // changedFields names the fields in which two policies differ, lists compared
 // as sets.
 func changedFields(before, after policyMessage) (names []string) {
