@@ -83,6 +83,14 @@ func TestFailures(t *testing.T) {
 			fail: inject(zitadeltest.Fault{Method: readLogin, Code: codes.NotFound, ErrorID: "AUTHZ-cdgFk", Message: "membership not found"}),
 			why:  "NotFound does not mean that something is missing",
 		},
+		{
+			name: "unknown organization", reason: v1alpha1.ReasonOrganizationNotFound, most: 15,
+			fail: func(w *world, p *v1alpha1.SecurityPolicy) func() {
+				w.update(p, func(spec *v1alpha1.SecurityPolicySpec) { spec.Targets = w.policy("", "later", nil).Spec.Targets })
+				return func() { w.zitadel.AddOrganization("later") }
+			},
+			why: "an organization that does not exist is not asked for again at once",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
