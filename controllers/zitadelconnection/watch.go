@@ -3,6 +3,7 @@ package zitadelconnection
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -23,7 +25,7 @@ import (
 const IndexSecret = "spec.credentials.secretRef"
 
 // SetupWithManager says what wakes the reconciler: a connection's spec, its
-// Secret, and a policy whose deletion a deleted connection waits for.
+// Secret, and a policy that a deleted connection waits for.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ZitadelConnection{}, IndexSecret, secretOf)
 	if err != nil {
@@ -34,9 +36,19 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.connectionsOfSecret)).
 		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.deletedConnections),
-			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, targetsChanged))).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter()}).
 		Complete(r)
+}
+
+// targetsChanged passes a policy that has let go of a target, which shows in its
+// status only.
+var targetsChanged = predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		was, is := e.ObjectOld.(*v1alpha1.SecurityPolicy), e.ObjectNew.(*v1alpha1.SecurityPolicy)
+		return !slices.EqualFunc(was.Status.Targets, is.Status.Targets,
+			func(a, b v1alpha1.TargetStatus) bool { return a.Connection == b.Connection })
+	},
 }
 
 func secretOf(obj client.Object) []string {
