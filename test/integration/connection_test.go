@@ -24,6 +24,13 @@ func TestConnectionReportsAccountAndServer(t *testing.T) {
 	w.Expect(conn.Status.ServerVersion).To(HavePrefix("v4."))
 	w.Expect(conn.Status.Credential.UserID).To(Equal(w.zitadel.OwnerID()))
 	w.Expect(conn.Status.Credential.Roles).To(ConsistOf("IAM_OWNER"))
+
+	t.Log("proving it again writes nothing")
+	version := conn.ResourceVersion
+	w.zitadel.ResetCalls()
+	w.Eventually(func() int { return w.zitadel.CountCalls()["/zitadel.auth.v1.AuthService/GetMyUser"] }).Should(BeNumerically(">=", 2))
+	w.ready(conn)
+	w.Expect(conn.ResourceVersion).To(Equal(version))
 }
 
 // TestRotation: a new credential is proven before it is used, without restart;
@@ -59,14 +66,29 @@ func TestRotation(t *testing.T) {
 }
 
 func TestKeyFileCredentialAndItsExpiry(t *testing.T) {
-	w := newWorld(t)
-	user, _ := w.zitadel.AddMachine(w.zitadel.DefaultOrganizationID(), "operator", "IAM_OWNER")
-	w.putCredential(string(w.zitadel.AddKey(user, time.Now().Add(10*24*time.Hour))))
-	conn := w.connectionObject()
-	w.Expect(cluster.client.Patch(w.ctx, conn, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"credentials":{"type":"JWTProfile"}}}`)))).To(Succeed())
-	w.ready(conn)
-	w.Expect(conn.Status.Credential.UserID).To(Equal(user))
-	w.condition(conn, v1alpha1.ConditionCredentialExpiring, metav1.ConditionTrue, v1alpha1.ReasonExpiresWithin14Days)
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		end    time.Duration // from now
+		status metav1.ConditionStatus
+		reason string
+	}{
+		{60 * day, metav1.ConditionFalse, v1alpha1.ReasonNotExpiring},
+		{20 * day, metav1.ConditionTrue, v1alpha1.ReasonExpiresWithin30Days},
+		{10 * day, metav1.ConditionTrue, v1alpha1.ReasonExpiresWithin14Days},
+		{2 * day, metav1.ConditionTrue, v1alpha1.ReasonExpiresWithin3Days},
+		{6 * time.Second, metav1.ConditionTrue, v1alpha1.ReasonExpired},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			user, _ := w.zitadel.AddMachine(w.zitadel.DefaultOrganizationID(), "operator", "IAM_OWNER")
+			w.putCredential(string(w.zitadel.AddKey(user, time.Now().Add(c.end))))
+			conn := w.connectionObject()
+			w.Expect(cluster.client.Patch(w.ctx, conn, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"credentials":{"type":"JWTProfile"}}}`)))).To(Succeed())
+			w.condition(conn, v1alpha1.ConditionCredentialExpiring, c.status, c.reason)
+			w.Expect(conn.Status.Credential.UserID).To(Equal(user))
+		})
+	}
 }
 
 func TestConnectionRefusals(t *testing.T) {
@@ -173,6 +195,33 @@ func TestDeletedConnectionWaitsForWhatMustBePutBack(t *testing.T) {
 	w.gone(conn)
 	held, _ := w.zitadel.LockoutPolicy("")
 	w.Expect(held.MaxPasswordAttempts).To(BeZero())
+}
+
+// TestDeletedConnectionGoesWithItsLastTarget, also where the policy stays.
+func TestDeletedConnectionGoesWithItsLastTarget(t *testing.T) {
+	w := newWorld(t)
+	w.zitadel.AddOrganization("acme")
+	globex := w.zitadel.AddOrganization("globex")
+	other := w.newConnection()
+	other.Name += "-other"
+	w.create(other)
+	w.ready(other)
+	p := w.policy("two", "acme", func(spec *v1alpha1.SecurityPolicySpec) {
+		sixAttempts(spec)
+		spec.DeletionPolicy = v1alpha1.DeletionRestore
+	})
+	p.Spec.Targets.Zitadel = append(p.Spec.Targets.Zitadel, w.policy("", "globex", nil).Spec.Targets.Zitadel...)
+	p.Spec.Targets.Zitadel[1].Connection = other.Name
+	w.create(p)
+	w.ready(p)
+
+	w.Expect(cluster.client.Delete(w.ctx, other)).To(Succeed())
+	w.failing(other, v1alpha1.ReasonInUse)
+	w.update(p, func(spec *v1alpha1.SecurityPolicySpec) { spec.Targets.Zitadel = spec.Targets.Zitadel[:1] })
+	w.ready(p)
+	w.gone(other)
+	_, own := w.zitadel.LockoutPolicy(globex)
+	w.Expect(own).To(BeFalse(), "what stood before was put back first")
 }
 
 // TestNoSecretLeaks greps what users and engineers can read for the
