@@ -13,7 +13,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 func main() {
@@ -56,13 +58,28 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
+var errManagerEnded = errors.New("the manager ended by itself")
+
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	s := &stage{screen: screen{out}}
-	defer func() { err = errors.Join(err, s.clear()) }()
+	// Without a logger envtest's first message after half a minute comes with a
+	// stack trace, in the middle of the screen.
+	log.SetLogger(logr.Discard())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &stage{screen: screen{out}, managerEnded: func() { cancel(errManagerEnded) }}
+	defer func() {
+		if errors.Is(context.Cause(ctx), errManagerEnded) {
+			err = errManagerEnded // whatever else failed, failed of this
+		}
+		if err != nil {
+			s.showManagerLog() // the file goes with the stage
+		}
+		err = errors.Join(err, s.clear())
+	}()
 
 	if err := s.setUp(ctx, o); err != nil {
 		return err
@@ -79,10 +96,6 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return nil
 	}
 	s.invite()
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-s.managerEnded:
-		return fmt.Errorf("the manager ended by itself, see %s: %w", s.managerLog, err)
-	}
+	<-ctx.Done()
+	return nil
 }

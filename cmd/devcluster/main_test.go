@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,25 @@ func TestDemo(t *testing.T) {
 		}
 		expectNothingLeft(t, temporary)
 	})
+}
+
+// TestManagerThatEnds is told at once, with what it said last: its log is gone
+// with everything else.
+func TestManagerThatEnds(t *testing.T) {
+	manager := filepath.Join(t.TempDir(), "manager")
+	if err := os.WriteFile(manager, []byte("#!/bin/sh\necho the last words\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	temporary := emptyTemporaryFolder(t)
+	screen := &syncBuffer{}
+	err := run(t.Context(), []string{"--demo", "--manager=" + manager}, screen)
+	if !errors.Is(err, errManagerEnded) {
+		t.Errorf("got %v, want %v", err, errManagerEnded)
+	}
+	if !strings.Contains(screen.String(), "the last words") {
+		t.Errorf("the screen does not show the end of the log:\n%s", screen)
+	}
+	expectNothingLeft(t, temporary)
 }
 
 func TestRealZitadelNeedsDomainAndToken(t *testing.T) {

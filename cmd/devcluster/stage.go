@@ -36,7 +36,7 @@ type stage struct {
 	reader    *zitadel.Client     // reads back what Zitadel holds
 
 	managerLog   string
-	managerEnded chan error
+	managerEnded func() // called when the manager ends, for whatever reason
 
 	undo []func() error
 }
@@ -60,6 +60,12 @@ func (s *stage) setUp(ctx context.Context, o options) (err error) {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
 	s.later(func() error { return os.RemoveAll(s.dir) })
+	// What is started keeps its temporary files in there too: envtest starts
+	// etcd and API server anew if they are slow, and leaves the files of the
+	// first attempt.
+	if err := os.Setenv("TMPDIR", s.dir); err != nil {
+		return fmt.Errorf("choosing the temporary folder: %w", err)
+	}
 
 	if err := s.step("Starting a Kubernetes control plane (etcd, kube-apiserver) on loopback", s.startControlPlane); err != nil {
 		return err
@@ -167,16 +173,33 @@ func (s *stage) startManager(ctx context.Context, binary string) error {
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("starting the manager: %w", err), log.Close())
 	}
-	s.managerEnded = make(chan error, 1)
-	go func() { s.managerEnded <- errors.Join(cmd.Wait(), log.Close()) }()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- errors.Join(cmd.Wait(), log.Close())
+		s.managerEnded()
+	}()
 	s.later(func() error {
 		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-			return errors.Join(err, <-s.managerEnded)
+			return errors.Join(err, <-ended)
 		}
 		return nil
 	})
 	s.quote(strings.Join(cmd.Args, " "))
 	return nil
+}
+
+// managerLines is how much of the manager's log a failure shows.
+const managerLines = 20
+
+// showManagerLog shows the end of the manager's log, if there is one.
+func (s *stage) showManagerLog() {
+	text, err := os.ReadFile(s.managerLog)
+	if err != nil {
+		return // it was never started
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	s.say("The end of the manager's log:\n")
+	s.quote(strings.Join(lines[max(0, len(lines)-managerLines):], "\n"))
 }
 
 // kubectlShown runs kubectl and shows command and output.
