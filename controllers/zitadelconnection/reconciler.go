@@ -54,14 +54,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	var inUse error
 	if !conn.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, conn)
-	}
-	if _, err := kube.EnsureFinalizer(ctx, r.Client, conn, v1alpha1.Finalizer); err != nil {
+		var err error
+		if inUse, err = r.finalize(ctx, conn); inUse == nil {
+			return ctrl.Result{}, err
+		}
+	} else if _, err := kube.EnsureFinalizer(ctx, r.Client, conn, v1alpha1.Finalizer); err != nil {
 		return ctrl.Result{}, err
 	}
 
+	// Also while being deleted: after a restart of ours, whoever it is in use by
+	// could not put anything back otherwise, and both would wait for ever.
 	account, err := r.connect(ctx, conn)
+	if err == nil {
+		err = inUse
+	}
 	if _, _, explained := kube.Explain(err); err != nil && !explained {
 		return ctrl.Result{}, err
 	}
@@ -128,23 +136,22 @@ func (r *Reconciler) credential(ctx context.Context, ref v1alpha1.SecretKeyRef) 
 	return []byte(value), nil
 }
 
-// finalize keeps a deleted connection as long as a policy needs it to put
-// something back.
-func (r *Reconciler) finalize(ctx context.Context, conn *v1alpha1.ZitadelConnection) (ctrl.Result, error) {
+// finalize lets a deleted connection go, unless a policy needs it to put
+// something back: then inUse says which.
+func (r *Reconciler) finalize(ctx context.Context, conn *v1alpha1.ZitadelConnection) (inUse, err error) {
 	needed, err := r.neededBy(ctx, conn.Name)
 	if err != nil {
-		return ctrl.Result{}, err
+		return nil, err
 	}
 	if len(needed) > 0 {
-		inUse := kube.Refuse(v1alpha1.ReasonInUse,
-			"deletion waits for %s to put back what stood before; delete them, or set their deletionPolicy to Retain", strings.Join(needed, ", "))
-		return ctrl.Result{}, r.report(ctx, conn, idp.Account{}, inUse)
+		return kube.Refuse(v1alpha1.ReasonInUse,
+			"deletion waits for %s to put back what stood before; delete them, or set their deletionPolicy to Retain", strings.Join(needed, ", ")), nil
 	}
 	if err := kube.RemoveFinalizer(ctx, r.Client, conn, v1alpha1.Finalizer); err != nil {
-		return ctrl.Result{}, err
+		return nil, err
 	}
 	r.Connector.Forget(conn.Name)
-	return ctrl.Result{}, nil
+	return nil, nil
 }
 
 // neededBy names the policies whose deletion has to write to Zitadel through

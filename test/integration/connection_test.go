@@ -224,6 +224,39 @@ func TestDeletedConnectionGoesWithItsLastTarget(t *testing.T) {
 	w.Expect(own).To(BeFalse(), "what stood before was put back first")
 }
 
+// TestDeletedConnectionStillConnects for those who have something to put back:
+// it may be deleted while the manager restarts, or its Secret be late.
+func TestDeletedConnectionStillConnects(t *testing.T) {
+	w := newWorld(t)
+	late := w.newConnection()
+	late.Name += "-late"
+	late.Spec.Credentials.SecretRef.Key = "late"
+	w.create(late)
+	w.failing(late, v1alpha1.ReasonSecretNotFound)
+	p := w.policy("restoring", "", func(spec *v1alpha1.SecurityPolicySpec) {
+		sixAttempts(spec)
+		spec.Targets.Zitadel[0].Connection = late.Name
+		spec.DeletionPolicy = v1alpha1.DeletionRestore
+	})
+	w.create(p)
+	w.failing(p, v1alpha1.ReasonConnectionNotReady)
+	w.Expect(cluster.client.Delete(w.ctx, late)).To(Succeed())
+
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: w.connection}}
+	w.Expect(cluster.client.Patch(w.ctx, secret, client.RawPatch("application/merge-patch+json",
+		[]byte(`{"stringData":{"late":"`+w.zitadel.OwnerToken()+`"}}`)))).To(Succeed())
+	w.failing(late, v1alpha1.ReasonInUse)
+	w.ready(p)
+	held, _ := w.zitadel.LockoutPolicy("")
+	w.Expect(held.MaxPasswordAttempts).To(BeEquivalentTo(6), "the policy works through it")
+
+	w.Expect(cluster.client.Delete(w.ctx, p)).To(Succeed())
+	w.gone(p)
+	w.gone(late)
+	held, _ = w.zitadel.LockoutPolicy("")
+	w.Expect(held.MaxPasswordAttempts).To(BeZero(), "and what stood before is put back")
+}
+
 // TestNoSecretLeaks greps what users and engineers can read for the
 // credential, after everything that handles it has worked and has failed.
 func TestNoSecretLeaks(t *testing.T) {
