@@ -178,7 +178,9 @@ func usesForCleanup(p *v1alpha1.SecurityPolicy, connection string) bool {
 			slices.ContainsFunc(p.Status.Targets, func(t v1alpha1.TargetStatus) bool { return t.Connection == connection }))
 }
 
-// isLoopback tells whether the host connected to is this machine.
+// isLoopback tells whether the host connected to is this machine. A name below
+// localhost is not: a cluster's DNS takes zitadel.localhost for the Service
+// zitadel in a namespace of that name.
 func isLoopback(spec *v1alpha1.ZitadelConnectionSpec) bool {
 	host := spec.Domain
 	if spec.Address != "" {
@@ -186,7 +188,7 @@ func isLoopback(spec *v1alpha1.ZitadelConnectionSpec) bool {
 			host = h
 		}
 	}
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if host == "localhost" {
 		return true
 	}
 	ip := net.ParseIP(host)

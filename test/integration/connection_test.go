@@ -102,6 +102,8 @@ func TestConnectionRefusals(t *testing.T) {
 		{"no entry", `{"credentials":{"secretRef":{"key":"other"}}}`, v1alpha1.ReasonSecretNotFound, `no entry "other"`},
 		{"not a key file", `{"credentials":{"type":"JWTProfile"}}`, v1alpha1.ReasonSecretInvalid, "correct the Secret"},
 		{"plain HTTP", `{"domain":"zitadel.example.com"}`, v1alpha1.ReasonInsecureNotAllowed, "--allow-insecure"},
+		{"plain HTTP to a name below localhost", `{"domain":"zitadel.localhost"}`, v1alpha1.ReasonInsecureNotAllowed, "--allow-insecure"},
+		{"plain HTTP to another address", `{"address":"zitadel.example.com:80"}`, v1alpha1.ReasonInsecureNotAllowed, "--allow-insecure"},
 		{"nobody there", `{"port":1}`, v1alpha1.ReasonZitadelUnreachable, "retrying"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
