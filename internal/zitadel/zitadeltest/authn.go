@@ -19,6 +19,8 @@ type token struct {
 	// its event and always carries the audience.
 	expires  time.Time
 	audience bool // made with the scope for Zitadel's own API
+
+	session, sessionTokenID string // of a session token, see authn_session.go
 }
 
 var badToken = refusal{codes.Unauthenticated, "AUTH-7fs1e", "invalid token"}
@@ -32,7 +34,13 @@ func (s *Server) authenticate(ctx context.Context) (userID string, err error) {
 	}
 	scheme, secret, _ := strings.Cut(authorization, " ")
 	t, known := s.tokens[strings.TrimSpace(secret)]
-	if !strings.EqualFold(scheme, "bearer") || !known || !s.usable(t) {
+	if !strings.EqualFold(scheme, "bearer") || !known {
+		return "", badToken.err()
+	}
+	if t.session != "" {
+		return s.authenticateSession(t)
+	}
+	if !s.usable(t) {
 		return "", badToken.err()
 	}
 	return t.userID, nil

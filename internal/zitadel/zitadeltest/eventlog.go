@@ -47,8 +47,25 @@ type draft struct {
 }
 
 type eventLog struct {
-	events    []*event
-	sequences map[aggregateKey]uint64
+	events      []*event
+	byAggregate map[string][]*event // by aggregate id, whatever its kind
+	sequences   map[aggregateKey]uint64
+}
+
+func (l *eventLog) add(e *event) {
+	l.events = append(l.events, e)
+	l.byAggregate[e.id] = append(l.byAggregate[e.id], e)
+}
+
+// last returns the last event of an aggregate.
+func (l *eventLog) last(agg aggregate) *event {
+	events := l.byAggregate[agg.id]
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].kind == agg.kind {
+			return events[i]
+		}
+	}
+	return nil
 }
 
 type aggregateKey struct{ kind, id string }
@@ -76,7 +93,7 @@ func (s *Server) pushAll(editor string, drafts ...draft) *event {
 			aggregate: d.aggregate, change: d.change,
 			sequence: s.log.sequences[key], created: created, editor: editor, visible: visible,
 		}
-		s.log.events = append(s.log.events, e)
+		s.log.add(e)
 		e.apply(s.write, e)
 		if d.aggregate == drafts[0].aggregate {
 			result = e

@@ -15,6 +15,10 @@ type userFactors struct {
 	otpEmail bool
 	recovery recoveryCodes
 	keys     webAuthnKeys
+	// passkeyCodes are the unused codes of registration links, by id; never edited in place.
+	passkeyCodes map[string]string
+	// failedOTP counts wrong codes since the last right one or unlock, per kind of factor.
+	failedOTP map[otpKind]int
 }
 
 func editFactors(st *state, e *event, edit func(*userFactors)) {

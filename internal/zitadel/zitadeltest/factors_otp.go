@@ -13,6 +13,12 @@ type otpChannel struct {
 	on                          func(*userFactors) *bool
 	verified                    func(human) bool
 	present, unverified, absent refusal
+
+	// In sessions:
+	factor                    string
+	kind                      otpKind
+	challenge                 func(*sessionChallenges) **otpChallenge
+	challengeNobody, notReady refusal
 }
 
 var (
@@ -23,6 +29,12 @@ var (
 		present:    exists("COMMAND-MKL2s", "Errors.User.MFA.OTP.AlreadyReady"),
 		unverified: precondition("COMMAND-KLJ2d", "Errors.User.MFA.OTP.NotReady"),
 		absent:     notFound("COMMAND-b312D", "Errors.User.MFA.OTP.NotExisting"),
+
+		factor:          factorEmail,
+		kind:            otpEmail,
+		challenge:       func(c *sessionChallenges) **otpChallenge { return &c.email },
+		challengeNobody: precondition("COMMAND-JK3gp", "Errors.User.UserIDMissing"),
+		notReady:        precondition("COMMAND-JKLJ3", "Errors.User.MFA.OTP.NotReady"),
 	}
 	bySMS = otpChannel{
 		name:       "sms",
@@ -31,6 +43,12 @@ var (
 		present:    exists("COMMAND-Ad3g2", "Errors.User.MFA.OTP.AlreadyReady"),
 		unverified: precondition("COMMAND-Q54j2", "Errors.User.MFA.OTP.NotReady"),
 		absent:     notFound("COMMAND-Sr3h3", "Errors.User.MFA.OTP.NotExisting"),
+
+		factor:          factorSMS,
+		kind:            otpSMS,
+		challenge:       func(c *sessionChallenges) **otpChallenge { return &c.sms },
+		challengeNobody: precondition("COMMAND-JKL3g", "Errors.User.UserIDMissing"),
+		notReady:        precondition("COMMAND-BJ2g3", "Errors.User.MFA.OTP.NotReady"),
 	}
 )
 
@@ -104,5 +122,8 @@ func (c otpSwitched) eventType(string) string {
 }
 func (otpSwitched) payload() any { return nil }
 func (c otpSwitched) apply(st *state, e *event) {
-	editFactors(st, e, func(f *userFactors) { *c.channel.on(f) = c.on })
+	editFactors(st, e, func(f *userFactors) {
+		*c.channel.on(f) = c.on
+		f.failedOTP = without(f.failedOTP, c.channel.kind)
+	})
 }

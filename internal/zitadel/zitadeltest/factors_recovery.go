@@ -11,8 +11,9 @@ import (
 const maxRecoveryCodes = 10
 
 type recoveryCodes struct {
-	codes []string   // never edited in place
-	last  rowDetails // of the last event about them
+	codes  []string   // never edited in place
+	usedUp bool       // there were some, and the last was used
+	last   rowDetails // of the last event about them
 }
 
 func (s userService) GenerateRecoveryCodes(ctx context.Context, r *userpb.GenerateRecoveryCodesRequest) (*userpb.GenerateRecoveryCodesResponse, error) {

@@ -100,13 +100,16 @@ func (f totpFactor) code(step int64) string {
 	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[offset:])&0x7fffffff)%1_000_000)
 }
 
-// totpAdded keeps the secret out of the event log; the real server shows it encrypted.
+// totpAdded keeps the secret out of the event log, which shows something that looks encrypted.
 type totpAdded struct{ secret string }
 
 func (totpAdded) eventType(string) string { return "user.human.mfa.otp.added" }
-func (totpAdded) payload() any            { return nil }
+func (totpAdded) payload() any            { return map[string]any{"otpSecret": encrypted()} }
 func (c totpAdded) apply(st *state, e *event) {
-	editFactors(st, e, func(f *userFactors) { f.totp = totpFactor{secret: c.secret} })
+	editFactors(st, e, func(f *userFactors) {
+		f.totp = totpFactor{secret: c.secret}
+		f.failedOTP = without(f.failedOTP, otpTOTP)
+	})
 }
 
 type totpVerified struct{}

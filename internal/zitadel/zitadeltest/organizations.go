@@ -52,12 +52,8 @@ func domainFrom(name string) string {
 var taken = exists("V3-DKcYh", "Errors.AlreadyExists")
 
 func (s *Server) orgNameTaken(name string) bool {
-	for _, org := range s.write.orgs {
-		if strings.EqualFold(org.name, name) {
-			return true
-		}
-	}
-	return false
+	_, taken := s.write.orgNames[strings.ToLower(name)]
+	return taken
 }
 
 func (s organizationService) AddOrganization(ctx context.Context, r *orgpb.AddOrganizationRequest) (*orgpb.AddOrganizationResponse, error) {
@@ -152,6 +148,7 @@ func (c orgAdded) apply(st *state, e *event) {
 		rowDetails: detailsOf(e), id: e.id, name: c.name,
 		state: orgpb.OrganizationState_ORGANIZATION_STATE_ACTIVE,
 	}
+	st.orgNames[strings.ToLower(c.name)] = e.id
 }
 
 // orgDomainStep is one of the events that give an organization a domain; the last makes it primary.
@@ -171,13 +168,14 @@ type orgRemoved struct{}
 func (orgRemoved) eventType(string) string { return "org.removed" }
 func (orgRemoved) payload() any            { return nil }
 func (orgRemoved) apply(st *state, e *event) {
+	delete(st.orgNames, strings.ToLower(st.orgs[e.id].name))
 	delete(st.orgs, e.id)
-	for id, user := range st.users {
-		if user.owner == e.id {
-			user.state = userpb.UserState_USER_STATE_DELETED
-			st.users[id] = user
-			dropSessions(st, id)
-		}
+	for id := range st.usersByOrg[e.id] {
+		user := st.users[id]
+		user.state = userpb.UserState_USER_STATE_DELETED
+		st.users[id] = user
+		st.dropUser(id)
+		dropSessions(st, id)
 	}
 	maps.DeleteFunc(st.members, func(key memberKey, _ memberRow) bool {
 		return key.scope == e.id || st.users[key.userID].owner == e.id

@@ -7,11 +7,12 @@ import "time"
 type state struct {
 	instanceID string
 
-	orgs     map[string]orgRow
-	users    map[string]userRow
-	members  map[memberKey]memberRow
-	pats     map[string]patRow
-	keys     map[string]keyRow
+	orgs    map[string]orgRow
+	users   map[string]userRow
+	members map[memberKey]memberRow
+	pats    map[string]patRow
+	keys    map[string]keyRow
+	indexes
 	factors  map[string]userFactors
 	sessions map[string]sessionRow
 
@@ -34,6 +35,7 @@ func newState(instanceID string) *state {
 		keys:         map[string]keyRow{},
 		factors:      map[string]userFactors{},
 		sessions:     map[string]sessionRow{},
+		indexes:      newIndexes(),
 		login:        map[string]policyRow[loginPolicy]{},
 		loginLists:   map[string]loginLists{},
 		loginFactors: map[factorKey]bool{},

@@ -137,7 +137,7 @@ func (s *Server) addWebAuthnKey(userID, name string, kind keyKind) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := s.ids.next()
-	s.seed(draftsFor(s.seededUser(userID).aggregate(), keyRegistered{id, kind}, keyVerified{id, name, kind})...)
+	s.seed(draftsFor(s.seededUser(userID).aggregate(), keyRegistered{id: id, kind: kind}, keyVerified{id: id, name: name, kind: kind})...)
 	return id
 }
 

@@ -83,7 +83,7 @@ func New(options Options) *Server {
 		ids:           newIDs(),
 		lag:           options.Lag,
 		jitter:        options.Jitter,
-		log:           eventLog{sequences: map[aggregateKey]uint64{}},
+		log:           eventLog{byAggregate: map[string][]*event{}, sequences: map[aggregateKey]uint64{}},
 		tokens:        map[string]token{},
 	}
 	if s.clock == nil {

@@ -2,16 +2,15 @@ package zitadeltest
 
 import (
 	"context"
-	"slices"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	sessionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/session/v2"
-	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
 )
 
-// sessionService is the v2 API for sessions, as far as a user check goes.
+// sessionService is the v2 API for sessions. What a request may check stands in sessions_checks.go,
+// sessions_otp.go and sessions_webauthn.go.
 type sessionService struct {
 	sessionpb.UnimplementedSessionServiceServer
 	*Server
@@ -21,10 +20,38 @@ type sessionService struct {
 type sessionRow struct {
 	rowDetails
 	id, creator string
+	tokenID     string // of the only token that counts
 	userID      string // "" before the user check
-	userChecked time.Time
+	userOrg     string
+	stamps      sessionStamps
+	challenges  sessionChallenges
+	metadata    map[string][]byte // never edited in place
+	userAgent   *sessionpb.UserAgent
 	expires     time.Time // zero for never
-	gone        bool      // terminated, or its user was shut out; reads leave it out
+
+	added      bool // false for a session that is only written to
+	terminated bool
+	dropped    bool // its user was shut out: reads leave it out for good, writes do not mind
+}
+
+// sessionStamps is when each factor was last checked; zero for never.
+type sessionStamps struct {
+	user, password, webAuthN, totp, otpSMS, otpEmail, recoveryCode time.Time
+	userVerified                                                   bool // what the authenticator said
+}
+
+// readable tells what reads show.
+func (row sessionRow) readable() bool { return row.added && !row.terminated && !row.dropped }
+
+// invalidated is what a write to a session that is over answers, nil while it is not.
+func (row sessionRow) invalidated(now time.Time) error {
+	switch {
+	case row.terminated:
+		return precondition("COMMAND-Hewfq", "Errors.Session.Terminated").err()
+	case !row.expires.IsZero() && row.expires.Before(now):
+		return precondition("COMMAND-Hkl3d", "Errors.Session.Expired").err()
+	}
+	return nil
 }
 
 func (s *Server) sessionAggregate(id string) aggregate {
@@ -39,194 +66,122 @@ func (st *state) sessionOwner(row sessionRow) string {
 	return st.instanceID
 }
 
-// CreateSession looks the user up in the read view. So a user just created is unknown, and one just
-// locked still gets a session.
 func (s sessionService) CreateSession(ctx context.Context, r *sessionpb.CreateSessionRequest) (*sessionpb.CreateSessionResponse, error) {
-	checks := r.GetChecks()
-	if checks.GetPassword() != nil || checks.GetWebAuthN() != nil || checks.GetIdpIntent() != nil || checks.GetTotp() != nil ||
-		checks.GetOtpSms() != nil || checks.GetOtpEmail() != nil || checks.GetRecoveryCode() != nil || r.GetChallenges() != nil {
-		return nil, unimplemented("session checks other than the user check")
-	}
 	if err := s.mayObject(ctx, "session.write", s.instanceID); err != nil {
 		return nil, err
 	}
 	id := s.ids.next()
-	changes := []change{sessionAdded{creator: editor(ctx)}}
-	if checks.GetUser() != nil {
-		user, err := s.sessionUser(checks.GetUser())
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, sessionUserChecked{userID: user.id, orgID: user.owner})
+	update := s.newSessionUpdate(ctx, sessionRow{id: id})
+	update.add(sessionAdded{creator: editor(ctx), userAgent: r.GetUserAgent()})
+	done, err := update.run(r)
+	if err != nil {
+		return nil, err
 	}
-	changes = append(changes, sessionTokenSet{})
-	if lifetime := r.GetLifetime(); lifetime != nil {
-		changes = append(changes, sessionLifetimeSet{lifetime.AsDuration()})
-	}
-	e := s.push(editor(ctx), s.sessionAggregate(id), changes...)
-	return &sessionpb.CreateSessionResponse{Details: writtenDetails(e), SessionId: id, SessionToken: randomText(40)}, nil
+	return &sessionpb.CreateSessionResponse{
+		Details: writtenDetails(done.event), SessionId: id, SessionToken: done.token, Challenges: update.answer,
+	}, nil
 }
 
-func (s *Server) sessionUser(check *sessionpb.CheckUser) (userRow, error) {
-	users := rowsOf(s.read().users, func(u userRow) bool {
-		return u.exists() && (u.id == check.GetUserId() || u.username == check.GetLoginName())
-	})
-	if len(users) == 0 {
-		return userRow{}, unknownUser.err()
+// SetSession takes any id: a session that never was can be written to, but no read ever shows it.
+func (s sessionService) SetSession(ctx context.Context, r *sessionpb.SetSessionRequest) (*sessionpb.SetSessionResponse, error) {
+	row := s.write.sessions[r.GetSessionId()]
+	row.id = r.GetSessionId()
+	if err := s.mayObject(ctx, "session.write", s.write.sessionOwner(row)); err != nil {
+		return nil, err
 	}
-	if users[0].state != userpb.UserState_USER_STATE_ACTIVE {
-		return userRow{}, precondition("SESSION-Gj4ko", "Errors.User.NotActive").err()
+	if err := row.invalidated(s.clock()); err != nil {
+		return nil, err
 	}
-	return users[0], nil
+	update := s.newSessionUpdate(ctx, row)
+	done, err := update.run(r)
+	if err != nil {
+		return nil, err
+	}
+	details := writtenDetails(done.event)
+	if done.event == nil {
+		details = row.v2()
+		details.CreationDate = nil
+	}
+	return &sessionpb.SetSessionResponse{Details: details, SessionToken: done.token, Challenges: update.answer}, nil
 }
 
-func (s sessionService) GetSession(ctx context.Context, r *sessionpb.GetSessionRequest) (*sessionpb.GetSessionResponse, error) {
-	row, known := s.read().sessions[r.GetSessionId()]
-	if !known || row.gone {
-		return nil, notFound("QUERY-SFeaa", "Errors.Session.NotExisting").err()
-	}
-	if !s.ownsSession(ctx, row) {
-		if err := s.mayObject(ctx, "session.read", s.projection.sessionOwner(row)); err != nil {
-			return nil, err
-		}
-	}
-	return &sessionpb.GetSessionResponse{Session: s.sessionPB(row)}, nil
+// sessionRequest is what creating and setting a session have in common.
+type sessionRequest interface {
+	GetChecks() *sessionpb.Checks
+	GetChallenges() *sessionpb.RequestChallenges
+	GetMetadata() map[string][]byte
+	GetLifetime() *durationpb.Duration
 }
 
-func (s *Server) ownsSession(ctx context.Context, row sessionRow) bool {
-	caller := callOf(ctx).userID
-	return row.creator == caller || row.userID == caller
+// sessionUpdate collects what one request does to a session: checks and challenges append events and
+// see what those before them did.
+type sessionUpdate struct {
+	*Server
+	ctx    context.Context
+	row    sessionRow
+	drafts []draft
+	answer *sessionpb.Challenges // nil without a challenge
 }
 
-func (s sessionService) ListSessions(ctx context.Context, r *sessionpb.ListSessionsRequest) (*sessionpb.ListSessionsResponse, error) {
-	st := s.read()
-	sessions := rowsOf(st.sessions, func(row sessionRow) bool {
-		return !row.gone && matchSession(ctx, r.GetQueries(), row) &&
-			(s.ownsSession(ctx, row) || s.may(ctx, "session.read", st.sessionOwner(row)))
-	})
-	if r.GetSortingColumn() == sessionpb.SessionFieldName_SESSION_FIELD_NAME_CREATION_DATE {
-		sortBy(sessions, func(row sessionRow) int64 { return row.created.UnixMicro() }, r.GetQuery().GetAsc())
-	}
-	sessions, total := page(sessions, r.GetQuery().GetOffset(), uint64(r.GetQuery().GetLimit()))
-	response := &sessionpb.ListSessionsResponse{Details: s.listDetails(total)}
-	for _, row := range sessions {
-		response.Sessions = append(response.Sessions, s.sessionPB(row))
-	}
-	return response, nil
+type sessionDone struct {
+	event *event // nil if there was nothing to do
+	token string
 }
 
-func matchSession(ctx context.Context, queries []*sessionpb.SearchQuery, row sessionRow) bool {
-	for _, query := range queries {
-		var match bool
-		switch q := query.GetQuery().(type) {
-		case *sessionpb.SearchQuery_IdsQuery:
-			match = slices.Contains(q.IdsQuery.GetIds(), row.id)
-		case *sessionpb.SearchQuery_UserIdQuery:
-			match = row.userID == q.UserIdQuery.GetId()
-		case *sessionpb.SearchQuery_CreatorQuery:
-			match = row.creator == orDefault(q.CreatorQuery.GetId(), callOf(ctx).userID)
-		case *sessionpb.SearchQuery_CreationDateQuery:
-			match = matchV1Time(q.CreationDateQuery.GetMethod(), row.created, q.CreationDateQuery.GetCreationDate())
-		case *sessionpb.SearchQuery_ExpirationDateQuery:
-			match = matchV1Time(q.ExpirationDateQuery.GetMethod(), row.expires, q.ExpirationDateQuery.GetExpirationDate())
-		}
-		if !match {
-			return false
-		}
-	}
-	return true
+func (s *Server) newSessionUpdate(ctx context.Context, row sessionRow) *sessionUpdate {
+	return &sessionUpdate{Server: s, ctx: ctx, row: row}
 }
 
-func (s *Server) sessionPB(row sessionRow) *sessionpb.Session {
-	pb := &sessionpb.Session{
-		Id: row.id, CreationDate: timestamppb.New(row.created), ChangeDate: timestamppb.New(row.changed),
-		Sequence: row.sequence, ExpirationDate: optionalTime(row.expires),
+func (u *sessionUpdate) add(changes ...change) {
+	u.drafts = append(u.drafts, draftsFor(u.sessionAggregate(u.row.id), changes...)...)
+}
+
+// run performs the request in the order of the real server and writes everything at once. Every
+// write gives the session a new token, which makes the old one useless.
+func (u *sessionUpdate) run(r sessionRequest) (sessionDone, error) {
+	if err := u.check(r.GetChecks()); err != nil {
+		return sessionDone{}, err
 	}
-	if user, known := s.projection.users[row.userID]; known {
-		pb.Factors = &sessionpb.Factors{User: &sessionpb.UserFactor{
-			VerifiedAt: timestamppb.New(row.userChecked), Id: user.id, LoginName: user.username,
-			DisplayName: user.displayName(), OrganizationId: user.owner,
-		}}
+	if err := u.challenge(r.GetChallenges()); err != nil {
+		return sessionDone{}, err
 	}
-	return pb
+	if metadata, changed := changedMetadata(u.row.metadata, r.GetMetadata()); changed {
+		u.add(sessionMetadataSet{metadata})
+	}
+	if lifetime := r.GetLifetime().AsDuration(); lifetime > 0 {
+		u.add(sessionLifetimeSet{lifetime})
+	}
+	if len(u.drafts) == 0 {
+		return sessionDone{}, nil
+	}
+	token := newToken()
+	set := sessionTokenSet{u.ids.next()}
+	u.tokens[token] = sessionToken(u.row.id, set.id)
+	u.add(set)
+	u.pushAll(editor(u.ctx), u.drafts...)
+	return sessionDone{event: u.log.last(u.sessionAggregate(u.row.id)), token: token}, nil
 }
 
 // DeleteSession is idempotent and does not mind a session that never was, as long as the caller may
 // delete sessions at all.
 func (s sessionService) DeleteSession(ctx context.Context, r *sessionpb.DeleteSessionRequest) (*sessionpb.DeleteSessionResponse, error) {
-	row, known := s.write.sessions[r.GetSessionId()]
-	if !known || !s.ownsSession(ctx, row) {
+	row := s.write.sessions[r.GetSessionId()]
+	if r.SessionToken != nil {
+		if err := s.checkSessionToken(row, r.GetSessionToken()); err != nil {
+			return nil, err
+		}
+	} else if row.userID == "" || row.userID != callOf(ctx).userID {
 		if err := s.mayObject(ctx, "session.delete", s.write.sessionOwner(row)); err != nil {
 			return nil, err
 		}
 	}
-	if !known || row.gone {
+	if !row.added || row.invalidated(s.clock()) != nil {
 		details := rowDetails{owner: s.instanceID, sequence: row.sequence, changed: row.changed}
-		if !known {
+		if row.sequence == 0 {
 			details.sequence, details.changed = 1, s.clock()
 		}
 		return &sessionpb.DeleteSessionResponse{Details: details.v2()}, nil
 	}
 	e := s.push(editor(ctx), s.sessionAggregate(row.id), sessionTerminated{})
 	return &sessionpb.DeleteSessionResponse{Details: writtenDetails(e)}, nil
-}
-
-type sessionAdded struct{ creator string }
-
-func (sessionAdded) eventType(string) string { return "session.added" }
-func (sessionAdded) payload() any            { return nil }
-func (c sessionAdded) apply(st *state, e *event) {
-	st.sessions[e.id] = sessionRow{rowDetails: detailsOf(e), id: e.id, creator: c.creator}
-}
-
-type sessionUserChecked struct{ userID, orgID string }
-
-func (sessionUserChecked) eventType(string) string { return "session.user.checked" }
-func (c sessionUserChecked) payload() any {
-	return map[string]any{"userID": c.userID, "userResourceOwner": c.orgID}
-}
-func (c sessionUserChecked) apply(st *state, e *event) {
-	editSession(st, e, func(row *sessionRow) { row.userID, row.userChecked = c.userID, e.created })
-}
-
-type sessionTokenSet struct{}
-
-func (sessionTokenSet) eventType(string) string   { return "session.token.set" }
-func (sessionTokenSet) payload() any              { return nil }
-func (sessionTokenSet) apply(st *state, e *event) { editSession(st, e, func(*sessionRow) {}) }
-
-type sessionLifetimeSet struct{ lifetime time.Duration }
-
-func (sessionLifetimeSet) eventType(string) string { return "session.lifetime.set" }
-func (c sessionLifetimeSet) payload() any          { return map[string]any{"lifetime": c.lifetime} }
-func (c sessionLifetimeSet) apply(st *state, e *event) {
-	editSession(st, e, func(row *sessionRow) { row.expires = e.created.Add(c.lifetime) })
-}
-
-type sessionTerminated struct{}
-
-func (sessionTerminated) eventType(string) string { return "session.terminated" }
-func (sessionTerminated) payload() any            { return nil }
-func (sessionTerminated) apply(st *state, e *event) {
-	editSession(st, e, func(row *sessionRow) { row.gone = true })
-}
-
-func editSession(st *state, e *event, edit func(*sessionRow)) {
-	row, known := st.sessions[e.id]
-	if !known {
-		return
-	}
-	edit(&row)
-	row.touch(e)
-	st.sessions[e.id] = row
-}
-
-// dropSessions takes a user's sessions out of every read, for good.
-func dropSessions(st *state, userID string) {
-	for id, row := range st.sessions {
-		if row.userID == userID {
-			row.gone = true
-			st.sessions[id] = row
-		}
-	}
 }

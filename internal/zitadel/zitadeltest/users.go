@@ -36,6 +36,7 @@ type human struct {
 	changePassword                                         bool
 	passwordChanged                                        time.Time
 	skippedMFA                                             time.Time
+	failedPasswords                                        int // since the last right one or unlock
 }
 
 type contact struct {
@@ -87,12 +88,8 @@ func (s *Server) mayUser(ctx context.Context, permission, userID string, self bo
 // usernameTaken looks across the instance: with the default domain policy user names are login
 // names, so they are unique everywhere.
 func (s *Server) usernameTaken(username string) bool {
-	for _, user := range s.write.users {
-		if user.exists() && strings.EqualFold(user.username, username) {
-			return true
-		}
-	}
-	return false
+	_, taken := s.write.usernames[strings.ToLower(username)]
+	return taken
 }
 
 func (s userService) GetUserByID(ctx context.Context, r *userpb.GetUserByIDRequest) (*userpb.GetUserByIDResponse, error) {

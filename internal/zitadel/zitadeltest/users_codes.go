@@ -2,6 +2,7 @@ package zitadeltest
 
 import (
 	"context"
+	"maps"
 
 	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
 )
@@ -41,14 +42,11 @@ func (s userService) CreatePasskeyRegistrationLink(ctx context.Context, r *userp
 			return nil, err
 		}
 	}
-	step := "passwordless.initialization.code.requested"
-	if r.GetReturnCode() != nil {
-		step = "passwordless.initialization.code.added"
-	}
-	e := s.push(editor(ctx), userAggregate(r.GetUserId(), user.owner), userCodeAdded{step})
+	code := passkeyCodeAdded{id: s.ids.next(), code: *newCode(), mailed: r.GetReturnCode() == nil}
+	e := s.push(editor(ctx), userAggregate(r.GetUserId(), user.owner), code)
 	response := &userpb.CreatePasskeyRegistrationLinkResponse{Details: writtenDetails(e)}
-	if r.GetReturnCode() != nil {
-		response.Code = &userpb.PasskeyRegistrationCode{Id: s.ids.next(), Code: *newCode()}
+	if !code.mailed {
+		response.Code = &userpb.PasskeyRegistrationCode{Id: code.id, Code: code.code}
 	}
 	return response, nil
 }
@@ -80,4 +78,46 @@ func (mfaInitSkipped) eventType(string) string { return "user.human.mfa.init.ski
 func (mfaInitSkipped) payload() any            { return nil }
 func (mfaInitSkipped) apply(st *state, e *event) {
 	editUser(st, e, func(u *userRow) { u.human.skippedMFA = e.created })
+}
+
+// passkeyCodeAdded is the code of a registration link. Nobody delivers the mailed ones here.
+type passkeyCodeAdded struct {
+	id, code string
+	mailed   bool
+}
+
+func (c passkeyCodeAdded) eventType(string) string {
+	if c.mailed {
+		return "user.human.passwordless.initialization.code.requested"
+	}
+	return "user.human.passwordless.initialization.code.added"
+}
+func (c passkeyCodeAdded) payload() any { return map[string]any{"id": c.id} }
+func (c passkeyCodeAdded) apply(st *state, e *event) {
+	editFactors(st, e, func(f *userFactors) {
+		codes := map[string]string{c.id: c.code}
+		maps.Copy(codes, f.passkeyCodes)
+		f.passkeyCodes = codes
+	})
+}
+
+type passkeyCodeChecked struct {
+	id        string
+	succeeded bool
+}
+
+func (c passkeyCodeChecked) eventType(string) string {
+	if c.succeeded {
+		return "user.human.passwordless.initialization.code.check.succeeded"
+	}
+	return "user.human.passwordless.initialization.code.check.failed"
+}
+func (c passkeyCodeChecked) payload() any { return map[string]any{"id": c.id} }
+func (c passkeyCodeChecked) apply(st *state, e *event) {
+	if c.succeeded {
+		editFactors(st, e, func(f *userFactors) {
+			f.passkeyCodes = maps.Clone(f.passkeyCodes)
+			delete(f.passkeyCodes, c.id)
+		})
+	}
 }

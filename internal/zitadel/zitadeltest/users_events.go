@@ -21,7 +21,7 @@ func (c humanAdded) payload() any {
 		fields["phone"] = c.human.phone.address
 	}
 	if c.human.password != "" {
-		fields["encodedHash"] = "$2a$14$......................................................"
+		fields["encodedHash"] = noHash
 	}
 	return fields
 }
@@ -34,7 +34,7 @@ func (c humanAdded) apply(st *state, e *event) {
 	if c.human.password != "" {
 		row.human.passwordChanged = e.created
 	}
-	st.users[e.id] = row
+	st.addUser(row)
 }
 
 type machineAdded struct {
@@ -47,10 +47,10 @@ func (c machineAdded) payload() any {
 	return map[string]any{"userName": c.username, "name": c.name, "description": c.description}
 }
 func (c machineAdded) apply(st *state, e *event) {
-	st.users[e.id] = userRow{
+	st.addUser(userRow{
 		rowDetails: detailsOf(e), id: e.id, username: c.username, state: userpb.UserState_USER_STATE_ACTIVE,
 		machine: machine{name: c.name, description: c.description, tokenType: c.tokenType},
-	}
+	})
 }
 
 // contactVerified and contactCodeAdded are about an "email" or a "phone".
@@ -89,6 +89,8 @@ func (c userStateChanged) apply(st *state, e *event) {
 	editUser(st, e, func(u *userRow) { u.state = c.state })
 	if c.state != userpb.UserState_USER_STATE_ACTIVE {
 		dropSessions(st, e.id)
+	} else {
+		resetFailures(st, e.id)
 	}
 }
 
@@ -98,6 +100,7 @@ func (userRemoved) eventType(string) string { return "user.removed" }
 func (userRemoved) payload() any            { return nil }
 func (userRemoved) apply(st *state, e *event) {
 	editUser(st, e, func(u *userRow) { u.state = userpb.UserState_USER_STATE_DELETED })
+	st.dropUser(e.id)
 	dropSessions(st, e.id)
 	delete(st.factors, e.id)
 }

@@ -10,7 +10,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -30,9 +29,6 @@ const (
 	// pollEvery is the pause between its tries.
 	pollEvery = 10 * time.Millisecond
 )
-
-// ErrNoAuthenticator is what a step with WebAuthn ends in: there is no software authenticator yet.
-var ErrNoAuthenticator = errors.New("the step needs a software authenticator")
 
 // Target is the server to play against. The API definitions of the recorded RPCs must be linked in.
 type Target struct {
@@ -113,7 +109,7 @@ func Read(path string) ([]Scenario, error) {
 // Play plays a scenario. It stops at the first step that does not match, since later ones build on
 // it, and returns what was different.
 func Play(ctx context.Context, target Target, scenario Scenario) error {
-	run := &run{target: target, vars: newVariables(target.Domain)}
+	run := &run{target: target, vars: newVariables(target.Domain), authenticators: authenticators{}}
 	for _, step := range scenario.Steps {
 		if err := run.play(ctx, step); err != nil {
 			return fmt.Errorf("step %q (%s): %w", step.Name, step.Why, err)
@@ -124,8 +120,9 @@ func Play(ctx context.Context, target Target, scenario Scenario) error {
 
 // run is one playing of a scenario.
 type run struct {
-	target Target
-	vars   variables
+	target         Target
+	vars           variables
+	authenticators authenticators
 }
 
 func (r *run) play(ctx context.Context, step Step) error {
@@ -167,9 +164,6 @@ type call struct {
 }
 
 func (r *run) prepare(step Step) (*call, error) {
-	if step.WebAuthnCreate != nil || step.WebAuthnGet != nil {
-		return nil, ErrNoAuthenticator
-	}
 	method, err := findMethod(step.RPC)
 	if err != nil {
 		return nil, err
@@ -209,6 +203,9 @@ func (r *run) request(step Step, name protoreflect.FullName) (proto.Message, err
 	if err != nil {
 		return nil, err
 	}
+	if fields, err = r.authenticate(fields, step); err != nil {
+		return nil, err
+	}
 	for path, secret := range step.TOTPCode {
 		secret, err := r.vars.text(secret)
 		if err != nil {
@@ -235,6 +232,33 @@ func (r *run) request(step Step, name protoreflect.FullName) (proto.Message, err
 		return nil, fmt.Errorf("building the request %s: %w", text, err)
 	}
 	return request, nil
+}
+
+// authenticate puts the answers of the step's software authenticator into a request.
+func (r *run) authenticate(fields any, step Step) (any, error) {
+	answer := func(paths map[string]string, give func(name string, options any) (any, error)) error {
+		for path, reference := range paths {
+			options, err := r.vars.fill(reference)
+			if err != nil {
+				return err
+			}
+			given, err := give(step.Key, options)
+			if err != nil {
+				return err
+			}
+			if fields, err = put(fields, path, given); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := answer(step.WebAuthnCreate, r.authenticators.create); err != nil {
+		return nil, err
+	}
+	if err := answer(step.WebAuthnGet, r.authenticators.get); err != nil {
+		return nil, err
+	}
+	return fields, nil
 }
 
 func findMethod(rpc string) (protoreflect.MethodDescriptor, error) {

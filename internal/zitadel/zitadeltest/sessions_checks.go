@@ -1,0 +1,149 @@
+package zitadeltest
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	messagepb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/message"
+	sessionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/session/v2"
+	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
+)
+
+// check runs the checks of a request, in the order of the real server. The first that fails ends the
+// request; what it leaves on the user (a counted failure, a lock) is written nevertheless.
+func (u *sessionUpdate) check(checks *sessionpb.Checks) error {
+	if checks == nil {
+		return nil
+	}
+	if user := checks.GetUser(); user != nil {
+		if err := u.checkUser(user); err != nil {
+			return err
+		}
+	}
+	if password := checks.GetPassword(); password != nil {
+		if err := u.checkPassword(password.GetPassword()); err != nil {
+			return err
+		}
+	}
+	if checks.GetIdpIntent() != nil {
+		return unimplemented("session checks with an identity provider's intent")
+	}
+	if key := checks.GetWebAuthN(); key != nil {
+		if err := u.checkWebAuthN(key.GetCredentialAssertionData()); err != nil {
+			return err
+		}
+	}
+	if totp := checks.GetTotp(); totp != nil {
+		if err := u.checkTOTP(totp.GetCode()); err != nil {
+			return err
+		}
+	}
+	if code := checks.GetOtpSms(); code != nil {
+		if err := u.checkOTP(bySMS, code.GetCode()); err != nil {
+			return err
+		}
+	}
+	if code := checks.GetOtpEmail(); code != nil {
+		if err := u.checkOTP(byEmail, code.GetCode()); err != nil {
+			return err
+		}
+	}
+	if code := checks.GetRecoveryCode(); code != nil {
+		return u.checkRecoveryCode(code.GetCode())
+	}
+	return nil
+}
+
+// challenge prepares the questions a request asks for.
+func (u *sessionUpdate) challenge(asked *sessionpb.RequestChallenges) error {
+	if asked == nil {
+		return nil
+	}
+	u.answer = &sessionpb.Challenges{}
+	if key := asked.GetWebAuthN(); key != nil {
+		if err := u.challengeWebAuthN(key); err != nil {
+			return err
+		}
+	}
+	if sms := asked.GetOtpSms(); sms != nil {
+		code, err := u.challengeOTP(bySMS, sms.GetReturnCode())
+		if err != nil {
+			return err
+		}
+		u.answer.OtpSms = code
+	}
+	if email := asked.GetOtpEmail(); email != nil {
+		code, err := u.challengeOTP(byEmail, email.GetReturnCode() != nil)
+		if err != nil {
+			return err
+		}
+		u.answer.OtpEmail = code
+	}
+	return nil
+}
+
+// checkUser looks the user up in the read view. So a user just created is unknown, and one just
+// locked still gets a session.
+func (u *sessionUpdate) checkUser(check *sessionpb.CheckUser) error {
+	user, found := u.read().users[check.GetUserId()]
+	if name := check.GetLoginName(); name != "" {
+		user, found = u.projection.userNamed(name)
+	}
+	if !found || !user.exists() {
+		return unknownUser.err()
+	}
+	if user.state != userpb.UserState_USER_STATE_ACTIVE {
+		return precondition("SESSION-Gj4ko", "Errors.User.NotActive").err()
+	}
+	if u.row.userID != "" && u.row.userID != user.id {
+		return status.Error(codes.InvalidArgument, "user change not possible")
+	}
+	u.add(sessionUserChecked{userID: user.id, orgID: user.owner, language: user.human.language})
+	u.row.userID, u.row.userOrg = user.id, user.owner
+	return nil
+}
+
+func (u *sessionUpdate) checkPassword(password string) error {
+	if u.row.userID == "" {
+		return invalid("COMMAND-Sfw3f", "Errors.User.UserIDMissing").err()
+	}
+	user := u.write.users[u.row.userID]
+	switch {
+	case !user.exists():
+		return precondition("COMMAND-3n77z", "Errors.User.NotFound").err()
+	case user.state == userpb.UserState_USER_STATE_LOCKED:
+		return precondition("COMMAND-JLK35", "Errors.User.Locked").err()
+	case user.human.password == "":
+		return precondition("COMMAND-3nJ4t", "Errors.User.Password.NotSet").err()
+	case user.human.password != password:
+		return u.failPassword(user)
+	}
+	u.drafts = append(u.drafts, draft{user.aggregate(), passwordChecked{succeeded: true}})
+	u.add(sessionFactorChecked{factor: factorPassword, checked: u.clock()})
+	return nil
+}
+
+// failPassword counts the failure and locks the user once the policy of its organization says so.
+func (u *sessionUpdate) failPassword(user userRow) error {
+	attempts := user.human.failedPasswords + 1
+	changes := []change{passwordChecked{}}
+	policy, _ := effectivePolicy(u.write, lockoutKind, user.owner)
+	if limit := policy.value.MaxPasswordAttempts; limit > 0 && uint64(attempts) >= limit {
+		changes = append(changes, locking.change)
+	}
+	u.push(editor(u.ctx), user.aggregate(), changes...)
+	return wrongPassword(attempts)
+}
+
+// wrongPassword has a detail of its own kind, which tells how often it happened.
+func wrongPassword(attempts int) error {
+	const id, text = "COMMAND-3M0fs", "Errors.User.Password.Invalid"
+	st := status.New(codes.InvalidArgument, text+" ("+id+")")
+	detailed, err := st.WithDetails(&messagepb.CredentialsCheckError{
+		Id: id, Message: text, FailedAttempts: int32(attempts),
+	})
+	if err != nil {
+		return st.Err() // only for code OK
+	}
+	return detailed.Err()
+}
