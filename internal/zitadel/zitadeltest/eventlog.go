@@ -11,6 +11,9 @@ const (
 	kindOrg      = "org"
 	kindUser     = "user"
 	kindSession  = "session"
+	kindTarget   = "target"
+	// kindExecution has the condition as its id.
+	kindExecution = "execution"
 )
 
 // aggregate names the object an event belongs to. Sequences are counted per aggregate.
@@ -98,6 +101,9 @@ func (s *Server) pushAll(editor string, drafts ...draft) *event {
 		if d.aggregate == drafts[0].aggregate {
 			result = e
 		}
+	}
+	for _, e := range s.log.events[len(s.log.events)-len(drafts):] {
+		s.tell(e)
 	}
 	return result
 }

@@ -109,8 +109,3 @@ func resetFailures(st *state, userID string) {
 	factors.failedOTP = nil
 	st.factors[userID] = factors
 }
-
-// encrypted has the shape in which the real server's events carry a secret. What it hides is nothing.
-func encrypted() map[string]any {
-	return map[string]any{"CryptoType": 0, "Algorithm": "aes", "KeyID": "userKey", "Crypted": randomText(44)}
-}

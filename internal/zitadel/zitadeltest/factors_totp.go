@@ -104,7 +104,7 @@ func (f totpFactor) code(step int64) string {
 type totpAdded struct{ secret string }
 
 func (totpAdded) eventType(string) string { return "user.human.mfa.otp.added" }
-func (totpAdded) payload() any            { return map[string]any{"otpSecret": encrypted()} }
+func (c totpAdded) payload() any          { return map[string]any{"otpSecret": encrypted(c.secret)} }
 func (c totpAdded) apply(st *state, e *event) {
 	editFactors(st, e, func(f *userFactors) {
 		f.totp = totpFactor{secret: c.secret}

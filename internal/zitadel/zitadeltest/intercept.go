@@ -63,17 +63,45 @@ func (s *Server) serve(ctx context.Context, request any, info *grpc.UnaryServerI
 	if err := s.checkHost(authority(ctx)); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-
-	call, err := s.authorize(ctx, info.FullMethod, request, org)
+	c := apiCall{method: info.FullMethod, request: request.(proto.Message)}
+	var targets []targetRow
+	err := s.locked(func() (err error) {
+		if c.call, err = s.authorize(ctx, c.method, request, org); err != nil {
+			return err
+		}
+		targets = s.apiTargets("request", c)
+		return validate(c.request)
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := validate(request.(proto.Message)); err != nil {
+	if err := s.tellTargets(ctx, targets, c); err != nil {
 		return nil, err
 	}
-	return handle(withCall(ctx, call), request)
+	err = s.locked(func() error {
+		response, err := handle(withCall(ctx, c.call), request)
+		if err != nil {
+			return err
+		}
+		c.response = response.(proto.Message)
+		targets = s.apiTargets("response", c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.tellTargets(ctx, targets, c); err != nil {
+		return nil, err
+	}
+	return c.response, nil
+}
+
+// locked runs a part of a call that looks at or changes what the server holds. Targets are called in
+// between: they may call back.
+func (s *Server) locked(part func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return part()
 }
 
 func header(ctx context.Context, name string) (value string, present bool) {

@@ -117,6 +117,8 @@ func (s *Server) Restart() error {
 func (s *Server) Close() {
 	s.Stop()
 	s.rpc.Stop()
+	s.end()
+	s.targetClient.CloseIdleConnections()
 }
 
 // Addr returns the host and port the server listens on, or last listened on.

@@ -16,6 +16,10 @@ type state struct {
 	factors  map[string]userFactors
 	sessions map[string]sessionRow
 
+	targets        map[string]targetRow
+	targetsRemoved map[string]time.Time
+	executions     map[string]executionRow
+
 	login        map[string]policyRow[loginPolicy]
 	loginLists   map[string]loginLists
 	loginFactors map[factorKey]bool
@@ -27,15 +31,17 @@ type state struct {
 
 func newState(instanceID string) *state {
 	return &state{
-		instanceID:   instanceID,
-		orgs:         map[string]orgRow{},
-		users:        map[string]userRow{},
-		members:      map[memberKey]memberRow{},
-		pats:         map[string]patRow{},
-		keys:         map[string]keyRow{},
-		factors:      map[string]userFactors{},
-		sessions:     map[string]sessionRow{},
-		indexes:      newIndexes(),
+		instanceID: instanceID,
+		orgs:       map[string]orgRow{},
+		users:      map[string]userRow{},
+		members:    map[memberKey]memberRow{},
+		pats:       map[string]patRow{},
+		keys:       map[string]keyRow{},
+		factors:    map[string]userFactors{},
+		sessions:   map[string]sessionRow{},
+		indexes:    newIndexes(),
+
+		targets: map[string]targetRow{}, targetsRemoved: map[string]time.Time{}, executions: map[string]executionRow{},
 		login:        map[string]policyRow[loginPolicy]{},
 		loginLists:   map[string]loginLists{},
 		loginFactors: map[factorKey]bool{},

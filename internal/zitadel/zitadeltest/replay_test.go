@@ -22,6 +22,7 @@ var recordings = []string{
 	"policies-instance.jsonl",
 	"policies-org.jsonl",
 	"sessions.jsonl",
+	"actions.jsonl",
 }
 
 // TestRecordedExchanges plays every recording, once with current reads and once with reads that

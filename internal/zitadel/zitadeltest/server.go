@@ -1,6 +1,7 @@
 package zitadeltest
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -31,6 +32,9 @@ type Options struct {
 	TokenLifetime time.Duration
 	// TLS, when set, makes the server speak TLS with this configuration instead of plain text.
 	TLS *tls.Config
+	// DenyList is which hosts, addresses and networks targets may not be at; nil means
+	// DefaultDenyList, which includes this machine. An empty list denies nothing.
+	DenyList []string
 }
 
 // Server is one fake Zitadel with one instance. All methods may be called from several goroutines.
@@ -49,6 +53,10 @@ type Server struct {
 	clock         func() time.Time
 	tls           *tls.Config
 	rpc           *grpc.Server
+	denied        denyList
+	targetClient  *http.Client
+	running       context.Context // ends with Close
+	end           context.CancelFunc
 
 	mu          sync.Mutex
 	ids         ids
@@ -60,8 +68,9 @@ type Server struct {
 	tokens      map[string]token
 	idps        []IDP
 
-	faults faultList
-	calls  callList
+	faults  faultList
+	calls   callList
+	courier courier
 
 	listening sync.Mutex // guards what follows; separate from mu so that Stop never waits for a handler
 	listener  net.Listener
@@ -80,12 +89,15 @@ func New(options Options) *Server {
 		tokenLifetime: orDefault(options.TokenLifetime, 12*time.Hour),
 		clock:         options.Clock,
 		tls:           options.TLS,
+		denied:        newDenyList(options.DenyList),
 		ids:           newIDs(),
 		lag:           options.Lag,
 		jitter:        options.Jitter,
 		log:           eventLog{byAggregate: map[string][]*event{}, sequences: map[aggregateKey]uint64{}},
 		tokens:        map[string]token{},
 	}
+	s.targetClient = newTargetClient(s.denied)
+	s.running, s.end = context.WithCancel(context.Background())
 	if s.clock == nil {
 		s.clock = time.Now
 	}

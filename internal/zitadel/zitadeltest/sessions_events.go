@@ -120,7 +120,7 @@ func (c sessionOTPChallenged) eventType(string) string {
 	return "session." + c.factor + ".challenged"
 }
 func (c sessionOTPChallenged) payload() any {
-	return map[string]any{"code": encrypted(), "expiry": c.lifetime, "codeReturned": c.returned}
+	return map[string]any{"code": encrypted(c.code), "expiry": c.lifetime, "codeReturned": c.returned}
 }
 func (c sessionOTPChallenged) apply(st *state, e *event) {
 	challenge := &otpChallenge{c.code, e.created.Add(c.lifetime)}
