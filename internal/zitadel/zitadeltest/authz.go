@@ -55,6 +55,19 @@ func (s *Server) may(ctx context.Context, permission, orgID string) bool {
 	return s.mayObject(ctx, permission, orgID) == nil
 }
 
+// mayIn is may for lists over many objects: it asks once per organization.
+func (s *Server) mayIn(ctx context.Context, permission string) func(orgID string) bool {
+	known := map[string]bool{}
+	return func(orgID string) bool {
+		allowed, asked := known[orgID]
+		if !asked {
+			allowed = s.may(ctx, permission, orgID)
+			known[orgID] = allowed
+		}
+		return allowed
+	}
+}
+
 // check looks for the permission among the caller's roles on the instance and on one organization.
 // Memberships come from the read view, so a grant takes effect with the usual lag.
 func (s *Server) check(userID, permission, orgID string, refused refusal) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -24,10 +25,11 @@ func (s adminService) ListEvents(_ context.Context, r *adminpb.ListEventsRequest
 		limit = maxEvents
 	}
 	response := &adminpb.ListEventsResponse{}
-	for i := range s.log.events {
-		e := s.log.events[i]
+	events := s.log.window(r)
+	for i := range events {
+		e := events[i]
 		if !r.GetAsc() {
-			e = s.log.events[len(s.log.events)-1-i]
+			e = events[len(events)-1-i]
 		}
 		if len(response.Events) == limit {
 			break
@@ -44,40 +46,55 @@ func (s adminService) ListEvents(_ context.Context, r *adminpb.ListEventsRequest
 	return response, nil
 }
 
-// matchEvent applies the filters of a request. All of them must fit; dates are exclusive, and both
-// sequence and from change direction with the order.
+// window returns the part of the log a request can be about. The log is in the order of its dates, so
+// a follower that reads on from a date does not pay for everything before it.
+func (l *eventLog) window(r *adminpb.ListEventsRequest) []*event {
+	events := l.events
+	if id := r.GetAggregateId(); id != "" {
+		events = l.byAggregate[id]
+	}
+	after := func(events []*event, date *timestamppb.Timestamp) []*event {
+		first := sort.Search(len(events), func(i int) bool { return events[i].created.After(date.AsTime()) })
+		return events[first:]
+	}
+	before := func(events []*event, date *timestamppb.Timestamp) []*event {
+		end := sort.Search(len(events), func(i int) bool { return !events[i].created.Before(date.AsTime()) })
+		return events[:end]
+	}
+	if from := fromDate(r); from != nil && r.GetAsc() {
+		events = after(events, from)
+	} else if from != nil {
+		events = before(events, from)
+	}
+	if since := r.GetRange().GetSince(); since != nil {
+		events = after(events, since)
+	}
+	if until := r.GetRange().GetUntil(); until != nil {
+		events = before(events, until)
+	}
+	return events
+}
+
+// fromDate is the filter under its name, or under the one it had before.
+func fromDate(r *adminpb.ListEventsRequest) *timestamppb.Timestamp {
+	if from := r.GetFrom(); from != nil {
+		return from
+	}
+	return r.GetCreationDate()
+}
+
+// matchEvent applies the filters of a request other than its dates. All of them must fit; sequence
+// changes direction with the order.
 func matchEvent(r *adminpb.ListEventsRequest, e *event) bool {
 	switch {
-	case r.GetAggregateId() != "" && e.id != r.GetAggregateId(),
-		r.GetResourceOwner() != "" && e.owner != r.GetResourceOwner(),
+	case r.GetResourceOwner() != "" && e.owner != r.GetResourceOwner(),
 		r.GetEditorUserId() != "" && e.editor != r.GetEditorUserId(),
 		len(r.GetAggregateTypes()) > 0 && !slices.Contains(r.GetAggregateTypes(), e.kind),
 		len(r.GetEventTypes()) > 0 && !slices.Contains(r.GetEventTypes(), e.name()):
 		return false
 	}
-	if from := r.GetSequence(); from > 0 && (e.sequence == from || e.sequence > from != r.GetAsc()) {
-		return false
-	}
-	return matchEventDate(r, e)
-}
-
-func matchEventDate(r *adminpb.ListEventsRequest, e *event) bool {
-	from := r.GetFrom()
-	if from == nil {
-		from = r.GetCreationDate() // the same filter under its old name
-	}
-	if from != nil {
-		if e.created.Equal(from.AsTime()) || e.created.After(from.AsTime()) != r.GetAsc() {
-			return false
-		}
-	}
-	if since := r.GetRange().GetSince(); since != nil && !e.created.After(since.AsTime()) {
-		return false
-	}
-	if until := r.GetRange().GetUntil(); until != nil && !e.created.Before(until.AsTime()) {
-		return false
-	}
-	return true
+	from := r.GetSequence()
+	return from == 0 || (e.sequence != from && e.sequence > from == r.GetAsc())
 }
 
 func (s *Server) eventPB(e *event) (*eventpb.Event, error) {

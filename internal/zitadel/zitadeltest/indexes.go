@@ -1,10 +1,15 @@
 package zitadeltest
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // indexes find rows by something other than their id, so that a lookup does not cost as much as the
 // instance has users.
 type indexes struct {
+	userIDs      []string          // of all users, former ones too, in order
 	usernames    map[string]string // lower case, of existing users
 	orgNames     map[string]string // lower case
 	usersByOrg   setMap            // existing users
@@ -36,8 +41,14 @@ func (m setMap) remove(key, id string) {
 	}
 }
 
+// sorted returns the ids under a key in order.
+func (m setMap) sorted(key string) []string { return slices.Sorted(maps.Keys(m[key])) }
+
 func (st *state) addUser(row userRow) {
 	st.users[row.id] = row
+	// Ids rise with time, except those that callers choose.
+	at, _ := slices.BinarySearch(st.userIDs, row.id)
+	st.userIDs = slices.Insert(st.userIDs, at, row.id)
 	st.usernames[strings.ToLower(row.username)] = row.id
 	st.usersByOrg.add(row.owner, row.id)
 	if row.isHuman {

@@ -43,28 +43,42 @@ func pageFilter[T any](items []T, asked *filterpb.PaginationRequest) (cut []T, p
 
 // rowsOf returns the rows of a map that are kept, ordered by key: ids rise with time.
 func rowsOf[T any](rows map[string]T, keep func(T) bool) []T {
-	ids := make([]string, 0, len(rows))
-	for id := range rows {
-		ids = append(ids, id)
+	var ids []string
+	for id, row := range rows {
+		if keep(row) {
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
-	var list []T
-	for _, id := range ids {
-		if keep(rows[id]) {
-			list = append(list, rows[id])
-		}
+	list := make([]T, len(ids))
+	for i, id := range ids {
+		list[i] = rows[id]
 	}
 	return list
 }
 
-// sortBy orders a list by a key, upwards or downwards, ties by age.
+// sortBy orders a list by a key, upwards or downwards, ties by age. Rows are large, so it moves each
+// only once.
 func sortBy[T any, K cmp.Ordered](list []T, key func(T) K, ascending bool) {
-	slices.SortStableFunc(list, func(a, b T) int {
+	type place struct {
+		key K
+		at  int
+	}
+	places := make([]place, len(list))
+	for i, row := range list {
+		places[i] = place{key(row), i}
+	}
+	slices.SortStableFunc(places, func(a, b place) int {
 		if ascending {
-			return cmp.Compare(key(a), key(b))
+			return cmp.Compare(a.key, b.key)
 		}
-		return cmp.Compare(key(b), key(a))
+		return cmp.Compare(b.key, a.key)
 	})
+	sorted := make([]T, len(list))
+	for i, p := range places {
+		sorted[i] = list[p.at]
+	}
+	copy(list, sorted)
 }
 
 // matchText compares the way a text query asks for. The API declares the same methods with the same
@@ -85,6 +99,9 @@ func matchText[M ~int32](method M, have, want string) bool {
 	}
 	return false
 }
+
+// isEquals tells the two methods that compare whole texts.
+func isEquals[M ~int32](method M) bool { return method/2 == 0 }
 
 // matchTime compares the way a date filter asks for.
 func matchTime(filter *filterpb.TimestampFilter, have time.Time) bool {

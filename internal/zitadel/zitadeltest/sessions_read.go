@@ -43,9 +43,10 @@ func (s sessionService) ListSessions(ctx context.Context, r *sessionpb.ListSessi
 		}
 	}
 	st := s.read()
+	visible := s.mayIn(ctx, "session.read")
 	keep := func(row sessionRow) bool {
 		return row.readable() && matchSession(ctx, r.GetQueries(), row) &&
-			(s.ownsSession(ctx, row) || s.may(ctx, "session.read", st.sessionOwner(row)))
+			(s.ownsSession(ctx, row) || visible(st.sessionOwner(row)))
 	}
 	sessions := rowsOf(s.candidates(st, r.GetQueries()), keep)
 	if r.GetSortingColumn() == sessionpb.SessionFieldName_SESSION_FIELD_NAME_CREATION_DATE {

@@ -8,49 +8,82 @@ import (
 	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
 )
 
-// ListUsers leaves out whom the caller may not see instead of refusing.
+// ListUsers leaves out whom the caller may not see instead of refusing. It works on ids up to the page
+// that is asked for: rows are large and there may be many.
 func (s userService) ListUsers(ctx context.Context, r *userpb.ListUsersRequest) (*userpb.ListUsersResponse, error) {
-	caller := callOf(ctx).userID
-	users := rowsOf(s.read().users, func(u userRow) bool {
-		return u.exists() && matchAllUsers(r.GetQueries(), u) &&
-			(u.id == caller || s.may(ctx, "user.read", u.owner))
-	})
-	sortUsers(users, r.GetSortingColumn(), r.GetQuery().GetAsc())
-	users, total := page(users, r.GetQuery().GetOffset(), uint64(r.GetQuery().GetLimit()))
+	st, caller, visible := s.read(), callOf(ctx).userID, s.mayIn(ctx, "user.read")
+	var ids []string
+	for _, id := range st.userCandidates(r.GetQueries()) {
+		u := st.users[id]
+		if u.exists() && matchAllUsers(r.GetQueries(), u) && (u.id == caller || visible(u.owner)) {
+			ids = append(ids, id)
+		}
+	}
+	st.sortUsers(ids, r.GetSortingColumn(), r.GetQuery().GetAsc())
+	ids, total := page(ids, r.GetQuery().GetOffset(), uint64(r.GetQuery().GetLimit()))
 	response := &userpb.ListUsersResponse{Details: s.listDetails(total), SortingColumn: r.GetSortingColumn()}
-	for _, u := range users {
-		response.Result = append(response.Result, u.pb())
+	for _, id := range ids {
+		response.Result = append(response.Result, st.users[id].pb())
 	}
 	return response, nil
 }
 
+// userCandidates narrows the users down before any is looked at, by the first query an index can
+// answer: a lookup must not cost as much as the instance has users. The ids are in order.
+func (st *state) userCandidates(queries []*userpb.SearchQuery) []string {
+	for _, query := range queries {
+		switch q := query.GetQuery().(type) {
+		case *userpb.SearchQuery_InUserIdsQuery:
+			ids := slices.Sorted(slices.Values(q.InUserIdsQuery.GetUserIds()))
+			return slices.Compact(ids)
+		case *userpb.SearchQuery_EmailQuery:
+			if isEquals(q.EmailQuery.GetMethod()) {
+				return st.usersByEmail.sorted(strings.ToLower(q.EmailQuery.GetEmailAddress()))
+			}
+		case *userpb.SearchQuery_LoginNameQuery:
+			if isEquals(q.LoginNameQuery.GetMethod()) {
+				return []string{st.usernames[strings.ToLower(q.LoginNameQuery.GetLoginName())]}
+			}
+		case *userpb.SearchQuery_UserNameQuery:
+			if isEquals(q.UserNameQuery.GetMethod()) {
+				return []string{st.usernames[strings.ToLower(q.UserNameQuery.GetUserName())]}
+			}
+		case *userpb.SearchQuery_OrganizationIdQuery:
+			return st.usersByOrg.sorted(q.OrganizationIdQuery.GetOrganizationId())
+		}
+	}
+	return st.userIDs
+}
+
 // sortUsers orders by the asked column; by default by id, which is by age.
-func sortUsers(users []userRow, column userpb.UserFieldName, ascending bool) {
-	text := func(u userRow) string { return u.id }
+func (st *state) sortUsers(ids []string, column userpb.UserFieldName, ascending bool) {
+	byText := func(text func(userRow) string) {
+		sortBy(ids, func(id string) string { return strings.ToLower(text(st.users[id])) }, ascending)
+	}
 	switch column {
 	case userpb.UserFieldName_USER_FIELD_NAME_USER_NAME:
-		text = func(u userRow) string { return u.username }
+		byText(func(u userRow) string { return u.username })
 	case userpb.UserFieldName_USER_FIELD_NAME_FIRST_NAME:
-		text = func(u userRow) string { return u.human.givenName }
+		byText(func(u userRow) string { return u.human.givenName })
 	case userpb.UserFieldName_USER_FIELD_NAME_LAST_NAME:
-		text = func(u userRow) string { return u.human.familyName }
+		byText(func(u userRow) string { return u.human.familyName })
 	case userpb.UserFieldName_USER_FIELD_NAME_NICK_NAME:
-		text = func(u userRow) string { return u.human.nickName }
+		byText(func(u userRow) string { return u.human.nickName })
 	case userpb.UserFieldName_USER_FIELD_NAME_DISPLAY_NAME:
-		text = func(u userRow) string { return u.human.displayName }
+		byText(func(u userRow) string { return u.displayName() })
 	case userpb.UserFieldName_USER_FIELD_NAME_EMAIL:
-		text = func(u userRow) string { return u.human.email.address }
+		byText(func(u userRow) string { return u.human.email.address })
 	case userpb.UserFieldName_USER_FIELD_NAME_STATE:
-		sortBy(users, func(u userRow) int32 { return int32(u.state) }, ascending)
-		return
+		sortBy(ids, func(id string) int32 { return int32(st.users[id].state) }, ascending)
 	case userpb.UserFieldName_USER_FIELD_NAME_TYPE:
-		sortBy(users, func(u userRow) int32 { return int32(userType(u)) }, ascending)
-		return
+		sortBy(ids, func(id string) int32 { return int32(userType(st.users[id])) }, ascending)
 	case userpb.UserFieldName_USER_FIELD_NAME_CREATION_DATE:
-		sortBy(users, func(u userRow) int64 { return u.created.UnixMicro() }, ascending)
-		return
+		sortBy(ids, func(id string) int64 { return st.users[id].created.UnixMicro() }, ascending)
+	default:
+		if !ascending {
+			slices.Reverse(ids)
+		}
 	}
-	sortBy(users, func(u userRow) string { return strings.ToLower(text(u)) }, ascending)
 }
 
 func userType(u userRow) userpb.Type {
