@@ -28,11 +28,12 @@ func (s *Server) checkSessionToken(row sessionRow, secret string) error {
 // authenticateSession lets a person use the API with a session. This is where a login policy is
 // enforced: not when a session is made, but when somebody calls with it.
 func (s *Server) authenticateSession(t token) (userID string, err error) {
-	row := s.read().sessions[t.session]
+	s.read()
+	row := s.write.sessions[t.session] // like every token, a session's is looked up fresh
 	switch {
 	case !row.readable():
-		return "", badToken.err()
-	case t.sessionTokenID != s.write.sessions[t.session].tokenID:
+		return "", noSession.err()
+	case t.sessionTokenID != row.tokenID:
 		return "", wrongSessionToken.err()
 	case !row.expires.IsZero() && row.expires.Before(s.clock()):
 		return "", sessionExpired.err()

@@ -31,8 +31,8 @@ func (d rowDetails) v1() *objectpb.ObjectDetails {
 
 func (d rowDetails) v2() *objectv2pb.Details {
 	return &objectv2pb.Details{
-		Sequence: d.sequence, CreationDate: timestamppb.New(d.created),
-		ChangeDate: timestamppb.New(d.changed), ResourceOwner: d.owner,
+		Sequence: d.sequence, CreationDate: optionalTime(d.created),
+		ChangeDate: optionalTime(d.changed), ResourceOwner: d.owner,
 	}
 }
 

@@ -62,7 +62,8 @@ func (c passwordChecked) apply(st *state, e *event) {
 	st.users[e.id] = row
 }
 
-// keySignCountChanged comes with every use of a key.
+// keySignCountChanged comes with every use of a key. The real server writes it to the session, not to
+// the user, so it changes nothing about the key.
 type keySignCountChanged struct {
 	id        string
 	kind      keyKind
@@ -75,16 +76,7 @@ func (c keySignCountChanged) eventType(string) string {
 func (c keySignCountChanged) payload() any {
 	return map[string]any{"webAuthNTokenId": c.id, "signCount": c.signCount}
 }
-func (c keySignCountChanged) apply(st *state, e *event) {
-	editFactors(st, e, func(f *userFactors) {
-		f.keys.listed = slices.Clone(f.keys.listed)
-		for i := range f.keys.listed {
-			if key := &f.keys.listed[i]; key.id == c.id {
-				key.credential.Authenticator.SignCount = c.signCount
-			}
-		}
-	})
-}
+func (keySignCountChanged) apply(st *state, e *event) { editSession(st, e, func(*sessionRow) {}) }
 
 // without forgets the failures of one kind of code.
 func without(failed map[otpKind]int, kind otpKind) map[otpKind]int {

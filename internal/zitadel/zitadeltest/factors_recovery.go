@@ -46,7 +46,7 @@ func (s userService) RemoveRecoveryCodes(ctx context.Context, r *userpb.RemoveRe
 		s.push(editor(ctx), s.write.users[r.GetUserId()].aggregate(), recoveryCodesRemoved{})
 	}
 	details := recovery.last.v2()
-	details.CreationDate = nil
+	details.CreationDate = nil // a command reports no more than the change
 	return &userpb.RemoveRecoveryCodesResponse{Details: details}, nil
 }
 

@@ -22,12 +22,12 @@ func (i *ids) next() string {
 	return strconv.FormatUint(i.last, 10)
 }
 
-// newToken returns an opaque token with the outward shape of a Zitadel token: five parts, dots
-// between them. Nobody may rely on more than that.
+// newToken returns an opaque token with the outward shape of a Zitadel token: 277 characters, five
+// parts, dots between them. Nobody may rely on more than that.
 func newToken() string {
-	parts := make([]string, 5)
-	for i := range parts {
-		parts[i] = randomText(40)
+	var parts []string
+	for _, bytes := range []int{40, 40, 40, 41, 42} {
+		parts = append(parts, randomText(bytes))
 	}
 	return strings.Join(parts, ".")
 }

@@ -2,8 +2,10 @@ package zitadeltest
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -59,13 +61,18 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	return response, nil
 }
 
-func (s *Server) serve(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler, org string) (any, error) {
+func (s *Server) serve(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler, org string) (response any, err error) {
+	defer func() {
+		if cause := recover(); cause != nil { // the real server survives its bugs the same way
+			response, err = nil, refusal{codes.Internal, "RECOVER", fmt.Sprint(cause)}.err()
+		}
+	}()
 	if err := s.checkHost(authority(ctx)); err != nil {
 		return nil, err
 	}
 	c := apiCall{method: info.FullMethod, request: request.(proto.Message)}
 	var targets []targetRow
-	err := s.locked(func() (err error) {
+	err = s.locked(func() (err error) {
 		if c.call, err = s.authorize(ctx, c.method, request, org); err != nil {
 			return err
 		}

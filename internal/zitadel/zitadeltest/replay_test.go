@@ -25,16 +25,34 @@ var recordings = []string{
 	"actions.jsonl",
 }
 
+var lags = map[string]zitadeltest.Options{
+	"current reads": {},
+	"lagging reads": {Lag: 20 * time.Millisecond, Jitter: 230 * time.Millisecond},
+}
+
 // TestRecordedExchanges plays every recording, once with current reads and once with reads that
 // trail behind as far as was ever observed.
 func TestRecordedExchanges(t *testing.T) {
-	lags := map[string]zitadeltest.Options{
-		"current reads": {},
-		"lagging reads": {Lag: 20 * time.Millisecond, Jitter: 230 * time.Millisecond},
-	}
 	for name, options := range lags {
 		for _, file := range recordings {
 			t.Run(name+"/"+file, func(t *testing.T) {
+				t.Parallel()
+				playFile(t, zitadeltest.Start(t, options), filepath.Join("testdata", "recorded", file))
+			})
+		}
+	}
+}
+
+// TestStatedFacts plays what is known of the real server without a recording: each scenario names
+// the part of the description it holds the simulator to.
+func TestStatedFacts(t *testing.T) {
+	files, err := filepath.Glob("testdata/stated/*.jsonl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("finding the stated facts: %v, %v", files, err)
+	}
+	for name, options := range lags {
+		for _, file := range files {
+			t.Run(name+"/"+filepath.Base(file), func(t *testing.T) {
 				t.Parallel()
 				playFile(t, zitadeltest.Start(t, options), file)
 			})
@@ -44,7 +62,7 @@ func TestRecordedExchanges(t *testing.T) {
 
 func playFile(t *testing.T, srv *zitadeltest.Server, file string) {
 	t.Helper()
-	scenarios, err := replay.Read(filepath.Join("testdata", "recorded", file))
+	scenarios, err := replay.Read(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // The methods here set a scene without going through the API. What they write is in the event log
 // like everything else, attributed to the owner, and visible at once whatever the lag. They panic
-// where a test got its own scene wrong.
+// where a test got its own scene wrong. As (acting.go) attributes to somebody else.
 
 // AddOrganization adds an organization and returns its id.
 func (s *Server) AddOrganization(name string) string {
@@ -35,6 +35,17 @@ func (s *Server) AddHuman(orgID, username, email string) string {
 			email: contact{address: email},
 		}},
 		contactVerified{"email"},
+	)
+}
+
+// AddHumanWithPhone is AddHuman with a phone number that is verified, too.
+func (s *Server) AddHumanWithPhone(orgID, username, email, phone string) string {
+	return s.addUser(orgID, username,
+		humanAdded{username: username, human: human{
+			givenName: username, familyName: "Example", displayName: username, language: "und",
+			email: contact{address: email}, phone: contact{address: phone},
+		}},
+		contactVerified{"email"}, contactVerified{"phone"},
 	)
 }
 
@@ -115,30 +126,14 @@ func (s *Server) AddKey(userID string, expires time.Time) []byte {
 }
 
 // AddTOTP gives a human a ready TOTP factor and returns its secret.
-func (s *Server) AddTOTP(userID string) (secret string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	secret = newTOTPSecret()
-	s.seed(draftsFor(s.seededUser(userID).aggregate(), totpAdded{secret}, totpVerified{})...)
-	return secret
-}
+func (s *Server) AddTOTP(userID string) (secret string) { return s.Owner().AddTOTP(userID) }
 
 // AddU2F gives a human a ready U2F key that no authenticator holds.
-func (s *Server) AddU2F(userID, name string) (id string) {
-	return s.addWebAuthnKey(userID, name, u2fKey)
-}
+func (s *Server) AddU2F(userID, name string) (id string) { return s.Owner().AddU2F(userID, name) }
 
 // AddPasskey gives a human a ready passkey that no authenticator holds.
 func (s *Server) AddPasskey(userID, name string) (id string) {
-	return s.addWebAuthnKey(userID, name, passkeyKey)
-}
-
-func (s *Server) addWebAuthnKey(userID, name string, kind keyKind) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := s.ids.next()
-	s.seed(draftsFor(s.seededUser(userID).aggregate(), keyRegistered{id: id, kind: kind}, keyVerified{id: id, name: name, kind: kind})...)
-	return id
+	return s.Owner().AddPasskey(userID, name)
 }
 
 // RemoveOrganization removes an organization with its users, policies and administrators.
@@ -153,14 +148,11 @@ func (s *Server) RemoveOrganization(orgID string) {
 
 // SetUserState moves a user to a state, whatever the rules about moving there.
 func (s *Server) SetUserState(userID string, state userpb.UserState) {
-	names := map[userpb.UserState]string{
-		userpb.UserState_USER_STATE_ACTIVE:   "reactivated",
-		userpb.UserState_USER_STATE_INACTIVE: "deactivated",
-		userpb.UserState_USER_STATE_LOCKED:   "locked",
+	move, known := userStates[state]
+	if !known {
+		panic(fmt.Sprintf("zitadeltest: a user cannot be moved to %s", state))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seed(draftsFor(s.seededUser(userID).aggregate(), userStateChanged{names[state], state})...)
+	s.Owner().onUser(userID, move)
 }
 
 // SetInstanceIDPs replaces the identity providers of the instance and of its login policy.

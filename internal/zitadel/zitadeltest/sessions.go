@@ -97,12 +97,13 @@ func (s sessionService) SetSession(ctx context.Context, r *sessionpb.SetSessionR
 	if err != nil {
 		return nil, err
 	}
-	details := writtenDetails(done.event)
+	response := &sessionpb.SetSessionResponse{SessionToken: done.token, Challenges: update.answer}
 	if done.event == nil {
-		details = row.v2()
-		details.CreationDate = nil
+		response.Details = rowDetails{owner: s.instanceID, sequence: row.sequence, changed: row.changed}.v2()
+	} else {
+		response.Details = writtenDetails(done.event)
 	}
-	return &sessionpb.SetSessionResponse{Details: details, SessionToken: done.token, Challenges: update.answer}, nil
+	return response, nil
 }
 
 // sessionRequest is what creating and setting a session have in common.
@@ -166,7 +167,7 @@ func (u *sessionUpdate) run(r sessionRequest) (sessionDone, error) {
 // delete sessions at all.
 func (s sessionService) DeleteSession(ctx context.Context, r *sessionpb.DeleteSessionRequest) (*sessionpb.DeleteSessionResponse, error) {
 	row := s.write.sessions[r.GetSessionId()]
-	if r.SessionToken != nil {
+	if r.GetSessionToken() != "" {
 		if err := s.checkSessionToken(row, r.GetSessionToken()); err != nil {
 			return nil, err
 		}
@@ -175,7 +176,7 @@ func (s sessionService) DeleteSession(ctx context.Context, r *sessionpb.DeleteSe
 			return nil, err
 		}
 	}
-	if !row.added || row.invalidated(s.clock()) != nil {
+	if !row.added || row.terminated { // one that has expired can still be ended
 		details := rowDetails{owner: s.instanceID, sequence: row.sequence, changed: row.changed}
 		if row.sequence == 0 {
 			details.sequence, details.changed = 1, s.clock()

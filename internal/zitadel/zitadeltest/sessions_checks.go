@@ -1,6 +1,8 @@
 package zitadeltest
 
 import (
+	"fmt"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -98,7 +100,7 @@ func (u *sessionUpdate) checkUser(check *sessionpb.CheckUser) error {
 	if u.row.userID != "" && u.row.userID != user.id {
 		return status.Error(codes.InvalidArgument, "user change not possible")
 	}
-	u.add(sessionUserChecked{userID: user.id, orgID: user.owner, language: user.human.language})
+	u.add(sessionUserChecked{userID: user.id, orgID: user.owner, language: user.human.language, checked: u.clock()})
 	u.row.userID, u.row.userOrg = user.id, user.owner
 	return nil
 }
@@ -112,7 +114,7 @@ func (u *sessionUpdate) checkPassword(password string) error {
 	case !user.exists():
 		return precondition("COMMAND-3n77z", "Errors.User.NotFound").err()
 	case user.state == userpb.UserState_USER_STATE_LOCKED:
-		return precondition("COMMAND-JLK35", "Errors.User.Locked").err()
+		return passwordRefusal{precondition("COMMAND-JLK35", "Errors.User.Locked"), user.human.failedPasswords}.err()
 	case user.human.password == "":
 		return precondition("COMMAND-3nJ4t", "Errors.User.Password.NotSet").err()
 	case user.human.password != password:
@@ -132,18 +134,22 @@ func (u *sessionUpdate) failPassword(user userRow) error {
 		changes = append(changes, locking.change)
 	}
 	u.push(editor(u.ctx), user.aggregate(), changes...)
-	return wrongPassword(attempts)
+	return passwordRefusal{invalid("COMMAND-3M0fs", "Errors.User.Password.Invalid"), attempts}.err()
 }
 
-// wrongPassword has a detail of its own kind, which tells how often it happened.
-func wrongPassword(attempts int) error {
-	const id, text = "COMMAND-3M0fs", "Errors.User.Password.Invalid"
-	st := status.New(codes.InvalidArgument, text+" ("+id+")")
+// passwordRefusal has a detail of its own kind, which tells how often a password was wrong.
+type passwordRefusal struct {
+	refusal
+	attempts int
+}
+
+func (r passwordRefusal) err() error {
+	st := status.New(r.code, fmt.Sprintf("%s (%s)", r.text, r.id))
 	detailed, err := st.WithDetails(&messagepb.CredentialsCheckError{
-		Id: id, Message: text, FailedAttempts: int32(attempts),
+		Id: r.id, Message: r.text, FailedAttempts: int32(r.attempts),
 	})
 	if err != nil {
-		return st.Err() // only for code OK
+		return st.Err() // only for code OK, which no refusal has
 	}
 	return detailed.Err()
 }

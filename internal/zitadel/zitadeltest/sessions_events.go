@@ -29,11 +29,12 @@ func (c sessionAdded) apply(st *state, e *event) {
 
 type sessionUserChecked struct {
 	userID, orgID, language string
+	checked                 time.Time
 }
 
 func (sessionUserChecked) eventType(string) string { return "session.user.checked" }
 func (c sessionUserChecked) payload() any {
-	fields := map[string]any{"userID": c.userID, "userResourceOwner": c.orgID}
+	fields := map[string]any{"userID": c.userID, "userResourceOwner": c.orgID, "checkedAt": c.checked}
 	if c.language != "" && c.language != "und" {
 		fields["preferredLanguage"] = c.language
 	}

@@ -12,10 +12,12 @@ import (
 	sessionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/session/v2"
 )
 
+var noSession = notFound("QUERY-SFeaa", "Errors.Session.NotExisting")
+
 func (s sessionService) GetSession(ctx context.Context, r *sessionpb.GetSessionRequest) (*sessionpb.GetSessionResponse, error) {
 	row := s.read().sessions[r.GetSessionId()]
 	if !row.readable() {
-		return nil, notFound("QUERY-SFeaa", "Errors.Session.NotExisting").err()
+		return nil, noSession.err()
 	}
 	if r.GetSessionToken() != "" {
 		if err := s.checkSessionToken(row, r.GetSessionToken()); err != nil {

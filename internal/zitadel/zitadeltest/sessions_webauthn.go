@@ -54,9 +54,7 @@ func (u *sessionUpdate) checkWebAuthN(answer *structpb.Struct) error {
 		return precondition("COMMAND-Aej7i", "Errors.User.WebAuthN.NotFound").err()
 	}
 	u.add(sessionFactorChecked{factor: factorWebAuthN, userVerified: verified, checked: u.clock()})
-	u.drafts = append(u.drafts, draft{user.row.aggregate(), keySignCountChanged{
-		id: key.id, kind: challenge.kind, signCount: credential.Authenticator.SignCount,
-	}})
+	u.add(keySignCountChanged{id: key.id, kind: challenge.kind, signCount: credential.Authenticator.SignCount})
 	return nil
 }
 

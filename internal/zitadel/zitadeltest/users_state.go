@@ -99,14 +99,13 @@ func (s userService) ReactivateUser(ctx context.Context, r *userpb.ReactivateUse
 	return &userpb.ReactivateUserResponse{Details: details}, nil
 }
 
-// DeleteUser checks the permission first: a former user still has an organization to check it in.
 func (s userService) DeleteUser(ctx context.Context, r *userpb.DeleteUserRequest) (*userpb.DeleteUserResponse, error) {
-	if err := s.mayUser(ctx, "user.delete", r.GetUserId(), false); err != nil {
-		return nil, err
-	}
 	user := s.write.users[r.GetUserId()]
 	if !user.exists() {
 		return nil, notFound("COMMAND-bd4ir1mblj", "Errors.User.NotFound").err()
+	}
+	if err := s.mayUser(ctx, "user.delete", user.id, false); err != nil {
+		return nil, err
 	}
 	drafts := []draft{{user.aggregate(), userRemoved{}}}
 	for _, member := range s.membershipsOf(s.write, user.id) {
