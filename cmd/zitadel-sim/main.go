@@ -48,7 +48,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil || o == nil {
 		return err
 	}
-	srv := zitadeltest.New(zitadeltest.Options{Domain: o.domain, OwnerToken: o.ownerToken, Lag: o.lag})
+	srv := zitadeltest.New(zitadeltest.Options{
+		Domain: o.domain, OwnerToken: o.ownerToken, Lag: o.lag, DenyList: o.denyList,
+	})
+	defer srv.Close()
 	for _, name := range o.organizations {
 		srv.AddOrganization(name)
 	}

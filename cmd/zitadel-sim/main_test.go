@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,10 @@ import (
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest/replay"
 )
 
-const recorded = "../../internal/zitadel/zitadeltest/testdata/recorded"
+const (
+	recorded = "../../internal/zitadel/zitadeltest/testdata/recorded"
+	stated   = "../../internal/zitadel/zitadeltest/testdata/stated"
+)
 
 var ready = regexp.MustCompile(`^zitadel-sim ready on http://([0-9.:]+) \(instance \d+, organization \d+\)\n$`)
 
@@ -30,8 +34,16 @@ func TestServesTheRecordings(t *testing.T) {
 	defer conn.Close() //nolint:errcheck // the test is over
 
 	// fresh-instance must come first: it holds only for an instance nobody has written to.
-	for _, file := range []string{"fresh-instance.jsonl", "policies-instance.jsonl", "policies-org.jsonl"} {
-		scenarios, err := replay.Read(filepath.Join(recorded, file))
+	files := []string{filepath.Join(recorded, "fresh-instance.jsonl")}
+	for _, folder := range []string{recorded, stated} {
+		more, err := filepath.Glob(filepath.Join(folder, "*.jsonl"))
+		if err != nil || len(more) == 0 {
+			t.Fatalf("finding the scenarios in %s: %v, %v", folder, more, err)
+		}
+		files = append(files, slices.DeleteFunc(more, func(file string) bool { return file == files[0] })...)
+	}
+	for _, file := range files {
+		scenarios, err := replay.Read(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +82,7 @@ func TestRefusesBadCommandLines(t *testing.T) {
 		{"an address needs a port", []string{"--owner-token", "t", "--listen", "localhost"}, "missing port"},
 		{"reads cannot run ahead", []string{"--owner-token", "t", "--lag", "-1s"}, "--lag must not be negative"},
 		{"organization names are unique", []string{"--owner-token", "t", "--organizations", "a,a"}, `"a" is empty or given twice`},
+		{"a typo in the deny list would allow something", []string{"--owner-token", "t", "--deny-list", "10.0.0.0/99"}, `"10.0.0.0/99" is no host name`},
 		{"the default organization exists", []string{"--owner-token", "t", "--organizations", "ZITADEL"}, `"ZITADEL" is empty or given twice`},
 		{"nothing takes arguments", []string{"--owner-token", "t", "serve"}, `unexpected argument "serve"`},
 	} {

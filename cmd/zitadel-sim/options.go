@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 )
 
 // options is the command line, validated.
@@ -17,6 +19,7 @@ type options struct {
 	domain        string
 	lag           time.Duration
 	organizations []string
+	denyList      []string
 }
 
 // usageError is a command line that makes no sense.
@@ -37,6 +40,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.domain, "domain", "localhost", "external domain of the instance")
 	flags.DurationVar(&o.lag, "lag", 0, "how far reads trail behind writes, such as 100ms")
 	flags.StringSliceVar(&o.organizations, "organizations", nil, "organizations to add besides ZITADEL, comma-separated")
+	flags.StringSliceVar(&o.denyList, "deny-list", zitadeltest.DefaultDenyList, "hosts and networks that targets may not be at, comma-separated")
 	if err := flags.Parse(args); errors.Is(err, pflag.ErrHelp) {
 		return nil, nil
 	} else if err != nil {
@@ -63,6 +67,9 @@ func (o *options) validate() error {
 	}
 	if o.lag < 0 {
 		return usagef("--lag must not be negative")
+	}
+	if err := zitadeltest.CheckDenyList(o.denyList); err != nil {
+		return usagef("--deny-list: %w", err)
 	}
 	taken := map[string]bool{"ZITADEL": true}
 	for _, name := range o.organizations {

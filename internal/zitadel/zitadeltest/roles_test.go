@@ -2,6 +2,7 @@ package zitadeltest_test
 
 import (
 	"testing"
+	"time"
 
 	actionpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/action/v2"
 	adminpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/admin"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 )
@@ -47,6 +49,45 @@ func TestRoles(t *testing.T) {
 			_, err := s.users().RemoveOTPEmail(as(s.t.Context(), s.token), &userpb.RemoveOTPEmailRequest{UserId: s.userA})
 			return granted(err, "COMMAND-b312D")
 		}},
+		{"remove OTP B", "x-xxx----", func(s scene) error {
+			_, err := s.users().RemoveOTPSMS(as(s.t.Context(), s.token), &userpb.RemoveOTPSMSRequest{UserId: s.userB})
+			return granted(err, "COMMAND-Sr3h3")
+		}},
+		{"remove TOTP", "x-xxxxx--", func(s scene) error {
+			s.srv.AddTOTP(s.userA)
+			_, err := s.users().RemoveTOTP(as(s.t.Context(), s.token), &userpb.RemoveTOTPRequest{UserId: s.userA})
+			return err
+		}},
+		{"remove U2F", "x-xxxxx--", func(s scene) error {
+			id := s.srv.AddU2F(s.userA, "blue")
+			_, err := s.users().RemoveU2F(as(s.t.Context(), s.token), &userpb.RemoveU2FRequest{UserId: s.userA, U2FId: id})
+			return err
+		}},
+		{"remove passkey", "x-xxxxx--", func(s scene) error {
+			id := s.srv.AddPasskey(s.userA, "laptop")
+			_, err := s.users().RemovePasskey(as(s.t.Context(), s.token), &userpb.RemovePasskeyRequest{UserId: s.userA, PasskeyId: id})
+			return err
+		}},
+		{"register TOTP", "x-x-xx---", func(s scene) error {
+			_, err := s.users().RegisterTOTP(as(s.t.Context(), s.token), &userpb.RegisterTOTPRequest{UserId: s.userA})
+			return err
+		}},
+		{"register U2F", "x-x-xx---", func(s scene) error {
+			_, err := s.users().RegisterU2F(as(s.t.Context(), s.token), &userpb.RegisterU2FRequest{UserId: s.userA})
+			return err
+		}},
+		{"register passkey", "x-x-xx---", func(s scene) error {
+			_, err := s.users().RegisterPasskey(as(s.t.Context(), s.token), &userpb.RegisterPasskeyRequest{UserId: s.userA})
+			return err
+		}},
+		{"register passkey B", "x-x-x----", func(s scene) error {
+			_, err := s.users().RegisterPasskey(as(s.t.Context(), s.token), &userpb.RegisterPasskeyRequest{UserId: s.userB})
+			return err
+		}},
+		{"generate recovery codes", "x-x-xx---", func(s scene) error {
+			_, err := s.users().GenerateRecoveryCodes(as(s.t.Context(), s.token), &userpb.GenerateRecoveryCodesRequest{UserId: s.userA, Count: 1})
+			return err
+		}},
 		{"add OTP", "x-x-xx---", func(s scene) error {
 			_, err := s.users().AddOTPEmail(as(s.t.Context(), s.token), &userpb.AddOTPEmailRequest{UserId: s.userA})
 			return err
@@ -57,6 +98,15 @@ func TestRoles(t *testing.T) {
 		}},
 		{"lock", "x-xxxxx--", func(s scene) error {
 			_, err := s.users().LockUser(as(s.t.Context(), s.token), &userpb.LockUserRequest{UserId: s.userA})
+			return err
+		}},
+		{"lock B", "x-xxx----", func(s scene) error {
+			_, err := s.users().LockUser(as(s.t.Context(), s.token), &userpb.LockUserRequest{UserId: s.userB})
+			return err
+		}},
+		{"unlock", "x-xxxxx--", func(s scene) error {
+			s.srv.Owner().Lock(s.userA)
+			_, err := s.users().UnlockUser(as(s.t.Context(), s.token), &userpb.UnlockUserRequest{UserId: s.userA})
 			return err
 		}},
 		{"session list", "xxxxxxx--", func(s scene) error {
@@ -74,12 +124,31 @@ func TestRoles(t *testing.T) {
 			_, err := sessionpb.NewSessionServiceClient(s.conn).CreateSession(as(s.t.Context(), s.token), &sessionpb.CreateSessionRequest{})
 			return err
 		}},
+		{"session set", "x---x----", func(s scene) error {
+			_, err := sessionpb.NewSessionServiceClient(s.conn).SetSession(as(s.t.Context(), s.token), &sessionpb.SetSessionRequest{SessionId: s.session})
+			return err
+		}},
 		{"ListEvents", "xx-------", func(s scene) error {
 			_, err := adminpb.NewAdminServiceClient(s.conn).ListEvents(as(s.t.Context(), s.token), &adminpb.ListEventsRequest{Limit: 1})
 			return err
 		}},
 		{"targets read", "xx-------", func(s scene) error {
 			_, err := actionpb.NewActionServiceClient(s.conn).ListTargets(as(s.t.Context(), s.token), &actionpb.ListTargetsRequest{})
+			return err
+		}},
+		{"targets write", "x--------", func(s scene) error {
+			_, err := actionpb.NewActionServiceClient(s.conn).CreateTarget(as(s.t.Context(), s.token), &actionpb.CreateTargetRequest{
+				Name: "hook", Endpoint: "https://192.0.2.10/hook", Timeout: durationpb.New(time.Second),
+				TargetType: &actionpb.CreateTargetRequest_RestAsync{RestAsync: &actionpb.RESTAsync{}},
+			})
+			return err
+		}},
+		{"executions read", "xx-------", func(s scene) error {
+			_, err := actionpb.NewActionServiceClient(s.conn).ListExecutions(as(s.t.Context(), s.token), &actionpb.ListExecutionsRequest{})
+			return err
+		}},
+		{"executions write", "x--------", func(s scene) error {
+			_, err := actionpb.NewActionServiceClient(s.conn).SetExecution(as(s.t.Context(), s.token), &actionpb.SetExecutionRequest{Condition: onAllEvents()})
 			return err
 		}},
 	}
@@ -102,6 +171,7 @@ func TestRoles(t *testing.T) {
 // scene is two organizations with a user each, a session, and a caller with one role.
 type scene struct {
 	t                                 *testing.T
+	srv                               *zitadeltest.Server
 	conn                              *grpc.ClientConn
 	orgA, orgB, userA, userB, session string
 	token                             string
@@ -109,7 +179,7 @@ type scene struct {
 
 func newScene(t *testing.T, role string) scene {
 	srv := zitadeltest.Start(t)
-	s := scene{t: t, conn: dial(t, srv.Addr()), orgA: srv.AddOrganization("a"), orgB: srv.AddOrganization("b")}
+	s := scene{t: t, srv: srv, conn: dial(t, srv.Addr()), orgA: srv.AddOrganization("a"), orgB: srv.AddOrganization("b")}
 	s.userA = srv.AddHuman(s.orgA, "ann", "ann@example.com")
 	s.userB = srv.AddHuman(s.orgB, "bob", "bob@example.com")
 	_, s.token = srv.AddMachine(s.orgA, "caller", role)

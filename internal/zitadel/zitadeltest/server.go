@@ -3,6 +3,7 @@ package zitadeltest
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -33,7 +34,8 @@ type Options struct {
 	// TLS, when set, makes the server speak TLS with this configuration instead of plain text.
 	TLS *tls.Config
 	// DenyList is which hosts, addresses and networks targets may not be at; nil means
-	// DefaultDenyList, which includes this machine. An empty list denies nothing.
+	// DefaultDenyList, which includes this machine. An empty list denies nothing. New panics on a list
+	// that CheckDenyList refuses.
 	DenyList []string
 }
 
@@ -89,12 +91,19 @@ func New(options Options) *Server {
 		tokenLifetime: orDefault(options.TokenLifetime, 12*time.Hour),
 		clock:         options.Clock,
 		tls:           options.TLS,
-		denied:        newDenyList(options.DenyList),
 		ids:           newIDs(),
 		lag:           options.Lag,
 		jitter:        options.Jitter,
 		log:           eventLog{byAggregate: map[string][]*event{}, sequences: map[aggregateKey]uint64{}},
 		tokens:        map[string]token{},
+	}
+	denied := options.DenyList
+	if denied == nil {
+		denied = DefaultDenyList
+	}
+	var err error
+	if s.denied, err = newDenyList(denied); err != nil {
+		panic(fmt.Sprintf("zitadeltest: the deny list: %v", err))
 	}
 	s.targetClient = newTargetClient(s.denied)
 	s.running, s.end = context.WithCancel(context.Background())

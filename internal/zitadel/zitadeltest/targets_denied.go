@@ -25,11 +25,14 @@ type denyList struct {
 	networks []netip.Prefix
 }
 
-// newDenyList panics on an entry that is malformed: it is part of how a test builds its server.
-func newDenyList(entries []string) denyList {
-	if entries == nil {
-		entries = DefaultDenyList
-	}
+// CheckDenyList says what is wrong with the entries of Options.DenyList: each must be a host name, an
+// address or a network.
+func CheckDenyList(entries []string) error {
+	_, err := newDenyList(entries)
+	return err
+}
+
+func newDenyList(entries []string) (denyList, error) {
 	var list denyList
 	for _, entry := range entries {
 		if prefix, err := netip.ParsePrefix(entry); err == nil {
@@ -37,12 +40,12 @@ func newDenyList(entries []string) denyList {
 		} else if ip, err := netip.ParseAddr(entry); err == nil {
 			list.networks = append(list.networks, netip.PrefixFrom(ip, ip.BitLen()))
 		} else if strings.ContainsAny(entry, "/: ") || entry == "" {
-			panic(fmt.Sprintf("zitadeltest: %q is no host name, address or network", entry))
+			return denyList{}, fmt.Errorf("%q is no host name, address or network", entry)
 		} else {
 			list.names = append(list.names, strings.ToLower(entry))
 		}
 	}
-	return list
+	return list, nil
 }
 
 // resolveTime is how long looking up the host of an endpoint may take.
