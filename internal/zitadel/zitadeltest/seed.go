@@ -34,7 +34,7 @@ func (s *Server) AddHuman(orgID, username, email string) string {
 			givenName: given, familyName: orDefault(family, "Example"), displayName: username, language: "und",
 			email: contact{address: email},
 		}},
-		contactVerified{"email"},
+		contactVerified{emailContact},
 	)
 }
 
@@ -45,7 +45,7 @@ func (s *Server) AddHumanWithPhone(orgID, username, email, phone string) string 
 			givenName: username, familyName: "Example", displayName: username, language: "und",
 			email: contact{address: email}, phone: contact{address: phone},
 		}},
-		contactVerified{"email"}, contactVerified{"phone"},
+		contactVerified{emailContact}, contactVerified{phoneContact},
 	)
 }
 

@@ -42,6 +42,7 @@ type human struct {
 type contact struct {
 	address  string
 	verified bool
+	code     string // to verify it with; "" if none is waited for
 }
 
 type machine struct {

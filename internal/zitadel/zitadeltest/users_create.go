@@ -135,23 +135,25 @@ func (n *newHuman) changes(username string, result *createdUser) []change {
 	}}
 	changes := []change{added}
 	if n.email.GetIsVerified() {
-		changes = append(changes, contactVerified{"email"})
+		changes = append(changes, contactVerified{emailContact})
 	} else {
-		changes = append(changes, contactCodeAdded{"email"})
+		code := newCode()
+		changes = append(changes, contactCodeAdded{emailContact, *code})
 		if n.email.GetReturnCode() != nil {
-			result.emailCode = newCode()
+			result.emailCode = code
 		}
 	}
 	if n.phone.GetPhone() == "" {
 		return changes
 	}
 	if n.phone.GetIsVerified() {
-		return append(changes, contactVerified{"phone"})
+		return append(changes, contactVerified{phoneContact})
 	}
+	code := newCode()
 	if n.phone.GetReturnCode() != nil {
-		result.phoneCode = newCode()
+		result.phoneCode = code
 	}
-	return append(changes, contactCodeAdded{"phone"})
+	return append(changes, contactCodeAdded{phoneContact, *code})
 }
 
 func newCode() *string {

@@ -53,27 +53,6 @@ func (c machineAdded) apply(st *state, e *event) {
 	})
 }
 
-// contactVerified and contactCodeAdded are about an "email" or a "phone".
-type contactVerified struct{ contact string }
-
-func (c contactVerified) eventType(string) string { return "user.human." + c.contact + ".verified" }
-func (contactVerified) payload() any              { return nil }
-func (c contactVerified) apply(st *state, e *event) {
-	editUser(st, e, func(u *userRow) {
-		if c.contact == "email" {
-			u.human.email.verified = true
-		} else {
-			u.human.phone.verified = true
-		}
-	})
-}
-
-type contactCodeAdded struct{ contact string }
-
-func (c contactCodeAdded) eventType(string) string   { return "user.human." + c.contact + ".code.added" }
-func (contactCodeAdded) payload() any                { return nil }
-func (c contactCodeAdded) apply(st *state, e *event) { editUser(st, e, func(*userRow) {}) }
-
 // userStateChanged is one of locked, unlocked, deactivated, reactivated.
 type userStateChanged struct {
 	what  string
