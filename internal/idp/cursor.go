@@ -17,7 +17,7 @@ type Cursor struct {
 
 // MaxSeen bounds Cursor.Seen. Where more happens within the window that is read
 // again, the window gets shorter.
-const MaxSeen = 1000
+const MaxSeen = 500
 
 // Batch is what one poll of an event log found.
 type Batch struct {
@@ -28,3 +28,17 @@ type Batch struct {
 	// More tells that the poll ended before the end of the log.
 	More bool
 }
+
+// Topic selects a part of an event log to read from its beginning.
+type Topic string
+
+// The two topics. Together they are what a census of users is folded from; they
+// may be read one after the other, in any order.
+const (
+	// UserHistory is who was added and removed, locked and let in again, and got
+	// and lost which factor, password or link to an external identity provider.
+	UserHistory Topic = "users"
+	// OrganizationHistory is which organizations and external identity providers
+	// were removed, and which organizations got and lost policies of their own.
+	OrganizationHistory Topic = "organizations"
+)

@@ -32,6 +32,9 @@ type Client struct {
 	// confirmWithin bounds reading back; pace is the pause between two reads.
 	confirmWithin time.Duration
 	pace          wait.Backoff
+	// pageSize is how many events to ask for at once, and now the clock.
+	pageSize int
+	now      func() time.Time
 }
 
 // Reads usually follow a write within 0.1 s; the server's own background pass
@@ -75,6 +78,8 @@ func Dial(cfg Config) (*Client, error) {
 		credentialType: cfg.Credentials.Type,
 		confirmWithin:  confirmWithin,
 		pace:           confirmPace,
+		pageSize:       maxPage,
+		now:            time.Now,
 	}, nil
 }
 

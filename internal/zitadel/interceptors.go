@@ -36,8 +36,12 @@ func interceptors(cfg Config, source tokenSource) []grpc.UnaryClientInterceptor 
 }
 
 // worthRetrying tells whether trying again soon can help. A timeout is not
-// retried: the attempt may still be at work at the server.
+// retried: the attempt may still be at work at the server. An answer that is
+// too large stays so.
 func worthRetrying(err error) bool {
+	if isTooLarge(err) {
+		return false
+	}
 	return slices.Contains([]codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Aborted}, status.Code(err)) || isWriteConflict(err)
 }
 
