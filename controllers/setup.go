@@ -16,6 +16,7 @@ import (
 type Outside struct {
 	Providers securitypolicy.Providers
 	Connector zitadelconnection.Connector
+	EventLogs zitadelconnection.EventLogs
 }
 
 // Settings are what an operator chooses for all reconcilers.
@@ -34,7 +35,7 @@ type Settings struct {
 func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	recorder := mgr.GetEventRecorder("mfa-operator")
 	connections := &zitadelconnection.Reconciler{
-		Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Connector: outside.Connector, Events: recorder,
+		Client: mgr.GetClient(), Secrets: mgr.GetAPIReader(), Live: mgr.GetAPIReader(), Connector: outside.Connector, Events: recorder,
 		AllowInsecure: s.AllowInsecure, Probe: s.Probe,
 	}
 	if err := connections.SetupWithManager(mgr); err != nil {
@@ -46,6 +47,19 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	if err := policies.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up SecurityPolicy: %w", err)
+	}
+	census := &zitadelconnection.Census{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Namespace: s.Namespace,
+	}
+	if err := census.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the census: %w", err)
+	}
+	follower := &zitadelconnection.Follower{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder,
+		Listeners: []zitadelconnection.Listener{census},
+	}
+	if err := follower.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the follower of events: %w", err)
 	}
 	return nil
 }

@@ -44,6 +44,15 @@ const (
 	//	True   ExpiresWithin30Days, ExpiresWithin14Days, ExpiresWithin3Days, Expired
 	//	False  NotExpiring
 	ConditionCredentialExpiring = "CredentialExpiring"
+
+	// ConditionEventsFollowed tells whether changes that others make at a
+	// connection's instance are noticed from its event log. Absent until the
+	// connection was Ready once. While it is False they are noticed by the next
+	// full comparison.
+	//
+	//	True   Following
+	//	False  EventsPermissionMissing, EventsNotHandled, any failure reason
+	ConditionEventsFollowed = "EventsFollowed"
 )
 
 // Reasons of a SecurityPolicy.
@@ -107,6 +116,16 @@ const (
 	ReasonExpiresWithin14Days = "ExpiresWithin14Days"
 	ReasonExpiresWithin3Days  = "ExpiresWithin3Days"
 	ReasonExpired             = "Expired"
+
+	// ReasonFollowing: the event log is read up to its end, and what it says has
+	// been acted on.
+	ReasonFollowing = "Following"
+	// ReasonEventsPermissionMissing: the account lacks the permission
+	// events.read.
+	ReasonEventsPermissionMissing = "EventsPermissionMissing"
+	// ReasonEventsNotHandled: events were read, and acting on them failed. They
+	// are tried again.
+	ReasonEventsNotHandled = "EventsNotHandled"
 )
 
 // Failure reasons, shared by every kind that talks to Zitadel.

@@ -75,6 +75,24 @@ type ZitadelConnectionSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Access []AccessRule `json:"access,omitempty"`
+
+	// events says how the instance's event log is followed. Unset: every 10
+	// seconds.
+	// +optional
+	// +default={}
+	Events EventsSpec `json:"events,omitzero"`
+}
+
+// EventsSpec says how an event log is followed.
+type EventsSpec struct {
+	// pollSeconds is the pause between two looks at the event log, each of which
+	// costs one call. It bounds how long a change made by somebody else goes
+	// unnoticed. Unset: 10.
+	// +optional
+	// +default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3600
+	PollSeconds int32 `json:"pollSeconds,omitempty"`
 }
 
 // Credentials say where the credential is.
@@ -197,6 +215,33 @@ type ZitadelConnectionStatus struct {
 	// credential says who we are and what we may do. Unset: never connected.
 	// +optional
 	Credential *CredentialStatus `json:"credential,omitempty"`
+
+	// events says how far the event log has been followed. Unset: not yet.
+	// +optional
+	Events *EventsStatus `json:"events,omitempty"`
+}
+
+// EventsStatus is how far an event log has been followed.
+type EventsStatus struct {
+	// instance is the origin of the instance whose log it is; another one has
+	// another log.
+	// +optional
+	Instance string `json:"instance,omitempty"`
+
+	// from is the time up to which every event has been acted on.
+	// +optional
+	From *metav1.MicroTime `json:"from,omitempty"`
+
+	// seen lists the events after that time that have been acted on, as type of
+	// aggregate, id of aggregate and sequence.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=500
+	Seen []string `json:"seen,omitempty"`
+
+	// lastPollTime is when the log was last looked at, to the minute.
+	// +optional
+	LastPollTime *metav1.Time `json:"lastPollTime,omitempty"`
 }
 
 // ZitadelConnection says where a Zitadel instance is, as whom the operator

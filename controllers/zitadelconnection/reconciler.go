@@ -34,7 +34,9 @@ type Reconciler struct {
 	Client client.Client
 	// Secrets reads Secrets one at a time, so that the right to read is needed
 	// only where a connection's Secret is.
-	Secrets   client.Reader
+	Secrets client.Reader
+	// Live reads past the cache.
+	Live      client.Reader
 	Connector Connector
 	Events    events.EventRecorder
 	// AllowInsecure permits plain HTTP to hosts that are not loopback.

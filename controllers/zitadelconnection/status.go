@@ -18,13 +18,17 @@ import (
 // report writes what users read: the status, once and only if it changed, and
 // an Event when readiness changes or the credential comes nearer to its end.
 func (r *Reconciler) report(ctx context.Context, conn *v1alpha1.ZitadelConnection, account idp.Account, failure error) error {
-	before := conn.DeepCopy()
-	conn.Status = statusOf(conn, account, failure, r.Connector.Connected(conn.Name), r.now())
+	before, err := writeStatus(ctx, r.Client, r.Live, conn, func(conn *v1alpha1.ZitadelConnection) error {
+		conn.Status = statusOf(conn, account, failure, r.Connector.Connected(conn.Name), r.now())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCredentialExpiring} {
 		r.tell(conn, before, kind)
 	}
-	_, err := kube.WriteStatus(ctx, r.Client, before, conn)
-	return err
+	return nil
 }
 
 // tell raises an Event when the reason of a condition changed.

@@ -22,6 +22,8 @@ import (
 // caller gave up.
 type Client struct {
 	domain string
+	// origin is the external origin, by which the instance knows itself.
+	origin string
 	api    *client.Client
 	// tokens is the HTTP client of token requests.
 	tokens *http.Client
@@ -72,6 +74,7 @@ func Dial(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		domain:         cfg.Domain,
+		origin:         external.Origin(),
 		api:            api,
 		tokens:         tokens,
 		keyExpires:     expires,
@@ -107,6 +110,10 @@ func (c *Client) Close() error {
 	c.tokens.CloseIdleConnections()
 	return c.api.Close()
 }
+
+// Origin is the external origin of the instance, such as
+// https://zitadel.example.com.
+func (c *Client) Origin() string { return c.origin }
 
 // String names the instance.
 func (c *Client) String() string { return "client of " + c.domain }

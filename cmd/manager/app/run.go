@@ -72,7 +72,8 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 
 	pool := &zitadel.Pool{}
 	defer pool.Close()
-	err = controllers.Setup(mgr, controllers.Outside{Providers: providers{pool}, Connector: connector{pool}}, controllers.Settings{
+	outside := controllers.Outside{Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}}
+	err = controllers.Setup(mgr, outside, controllers.Settings{
 		Namespace: o.Namespace, AllowInsecure: o.AllowInsecure, Resync: o.Resync, Probe: o.Probe,
 	})
 	if err != nil {

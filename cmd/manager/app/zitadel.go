@@ -17,6 +17,14 @@ func (p providers) Provider(connection string) (securitypolicy.Provider, bool) {
 	return c, ok
 }
 
+// eventLogs lets the follower and the census use the clients of the pool.
+type eventLogs struct{ pool *zitadel.Pool }
+
+func (l eventLogs) EventLog(connection string) (zitadelconnection.EventLog, bool) {
+	c, ok := l.pool.Client(connection)
+	return c, ok
+}
+
 // connector lets the connection reconciler fill the pool.
 type connector struct{ pool *zitadel.Pool }
 
