@@ -50,8 +50,8 @@ type Census struct {
 }
 
 const (
-	// censusPace leaves most of a connection's rate limit to others.
-	censusPace     = 100 * time.Millisecond
+	// censusPace leaves more than half of the default rate limit to others.
+	censusPace     = 200 * time.Millisecond
 	censusInterval = time.Minute
 	// censusBytes bounds what is published; a ConfigMap holds 1 MiB.
 	censusBytes = 900 << 10

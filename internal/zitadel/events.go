@@ -32,6 +32,9 @@ const (
 	overlap = 5 * time.Second
 	// settled is the age from which nothing becomes visible late any more.
 	settled = 10 * time.Minute
+	// skew is how far the order of the log may be off that of its times, where
+	// writes run side by side.
+	skew = time.Second
 	// instant is the resolution of the log's times.
 	instant = time.Microsecond
 )
@@ -74,7 +77,9 @@ func (c *Client) History(ctx context.Context, topic idp.Topic, since idp.Cursor)
 	if len(names) == 0 {
 		return idp.Batch{}, &idp.Error{Cause: idp.InvalidValue, Doing: readingLog, Detail: "there is no topic " + string(topic)}
 	}
-	return c.readLog(ctx, &admin.ListEventsRequest{EventTypes: names}, since, 1)
+	named := followed()
+	named.EventTypes = names
+	return c.readLog(ctx, named, since, 1)
 }
 
 // LastEdit returns who changed a policy of the scope last, with one call. The
@@ -115,9 +120,9 @@ func (p payload) text(field string) string { return p[field].GetStringValue() }
 // readLog reads what the filter lets through from the cursor on, until the end
 // of the log or for so many pages.
 //
-// Times do not tell events apart and the server starts after a time, so every
-// page but the first begins with the last instant of the one before. Where a
-// single instant fills a page, the page has to grow.
+// Times do not tell events apart, they are not quite in the order of the log,
+// and the server starts after a time. So every page but the first begins with
+// the end of the one before. Where that would not lead on, the page has to grow.
 func (c *Client) readLog(ctx context.Context, filter *admin.ListEventsRequest, since idp.Cursor, pages int) (idp.Batch, error) {
 	p := newPass(since)
 	from, limit, ceiling := since.From, c.pageSize, maxPage
@@ -136,19 +141,19 @@ func (c *Client) readLog(ctx context.Context, filter *admin.ListEventsRequest, s
 			return p.end(), nil
 		}
 		last := page[len(page)-1].At
-		switch full := page[0].At.Equal(last); {
-		case full && limit < ceiling:
+		switch next := pageAfter(page); {
+		case next.After(from):
+			from = next
+		case limit < ceiling:
 			limit = min(2*limit, ceiling)
 			continue
-		case full:
+		default:
 			crowd, err := c.listInstant(ctx, filter, last)
 			if err != nil {
 				return idp.Batch{}, failure(ctx, readingLog, err)
 			}
 			p.addCrowd(crowd, last)
 			from = last
-		default:
-			from = last.Add(-instant)
 		}
 		limit, ceiling = c.pageSize, maxPage
 		if pages--; pages == 0 {
@@ -158,6 +163,21 @@ func (c *Client) readLog(ctx context.Context, filter *admin.ListEventsRequest, s
 			return p.stop(from, overlap), nil
 		}
 	}
+}
+
+// pageAfter is the time after which the next page begins: before the end of this
+// one by the skew, but so that at most half of it is read again, or before the
+// last instant if that is not possible.
+func pageAfter(page []idp.Event) time.Time {
+	last := page[len(page)-1].At
+	next := page[len(page)/2].At.Add(-instant)
+	if margin := last.Add(-skew); margin.After(next) {
+		next = margin
+	}
+	if next.Before(page[0].At) {
+		return last.Add(-instant)
+	}
+	return next
 }
 
 // after asks for the events later than a time.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -529,6 +530,54 @@ func TestEditorsChooseTheirNames(t *testing.T) {
 	} {
 		if got := presentable(name); got != want {
 			t.Errorf("%.20q became %.40q", name, got)
+		}
+	}
+}
+
+// TestKindsAreDocumented holds the reference to the table.
+func TestKindsAreDocumented(t *testing.T) {
+	reference, err := os.ReadFile("../../docs/reference/zitadel-events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range namings {
+		if !strings.Contains(string(reference), "`"+string(n.kind)+"`") {
+			t.Errorf("%s: the reference does not have %s", name, n.kind)
+		}
+	}
+}
+
+// TestTimesOutOfOrder: the server sorts by when a write took its place in the
+// log, and filters by when it began; where writes run side by side the two
+// differ a little.
+func TestTimesOutOfOrder(t *testing.T) {
+	for _, age := range []time.Duration{time.Second, time.Hour} {
+		server, client := newLogServer(t, 10)
+		client.now = func() time.Time { return start.Add(age) }
+		const happened = 3000
+		for i := range happened {
+			at := start.Add(time.Duration(i) * 300 * time.Millisecond)
+			if i%3 == 0 {
+				at = at.Add(500 * time.Millisecond)
+			}
+			server.write(at, person(i), 1, "user.locked", nil)
+		}
+		for what, read := range map[string]func(idp.Cursor) (idp.Batch, error){
+			"following": func(c idp.Cursor) (idp.Batch, error) { return client.Events(t.Context(), c) },
+			"history":   func(c idp.Cursor) (idp.Batch, error) { return client.History(t.Context(), idp.UserHistory, c) },
+		} {
+			got, cursor := delivered{}, idp.Cursor{}
+			for more := true; more; {
+				batch, err := read(cursor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got.take(batch)
+				cursor, more = batch.Next, batch.More
+			}
+			if len(got) != happened {
+				t.Errorf("%s, log %s old: delivered %d of %d events", what, age, len(got), happened)
+			}
 		}
 	}
 }

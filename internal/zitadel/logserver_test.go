@@ -41,6 +41,14 @@ func newLogServer(t *testing.T, pageSize int) (*logServer, *Client) {
 
 // happen adds an event, wherever its time puts it.
 func (s *logServer) happen(at time.Time, aggregate idp.Aggregate, sequence uint64, name string, payload map[string]any) {
+	s.write(at, aggregate, sequence, name, payload)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.SortStableFunc(s.log, func(a, b *event.Event) int { return a.GetCreationDate().AsTime().Compare(b.GetCreationDate().AsTime()) })
+}
+
+// write adds an event at the end of the log, whatever its time.
+func (s *logServer) write(at time.Time, aggregate idp.Aggregate, sequence uint64, name string, payload map[string]any) {
 	fields, err := structpb.NewStruct(payload)
 	if err != nil {
 		panic(err)
@@ -55,7 +63,6 @@ func (s *logServer) happen(at time.Time, aggregate idp.Aggregate, sequence uint6
 		Payload:      fields,
 		Type:         &event.EventType{Type: name},
 	})
-	slices.SortStableFunc(s.log, func(a, b *event.Event) int { return a.GetCreationDate().AsTime().Compare(b.GetCreationDate().AsTime()) })
 }
 
 func (s *logServer) callsSince(before int) int {
