@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -114,20 +115,20 @@ func (c *Census) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 
 	n := c.countOf(conn.Name, log.Origin())
 	read, err := c.readHistory(ctx, log, n)
-	if errors.Is(err, idp.ErrDenied) { // the follower's condition says so
-		return ctrl.Result{RequeueAfter: kube.Jitter(kube.SlowRetry)}, nil
-	}
-	if err != nil {
-		return ctrl.Result{}, err
-	}
 	census := c.result(n)
+	census.Stale = meta.IsStatusConditionFalse(conn.Status.Conditions, v1alpha1.ConditionEventsFollowed)
 	if read && census.Complete || !c.now().Before(n.published.Add(c.interval())) {
 		if err := c.publish(ctx, conn, census); err != nil {
 			return ctrl.Result{}, err
 		}
 		n.published = c.now()
 	}
-	if census.Complete {
+	switch {
+	case errors.Is(err, idp.ErrDenied): // the follower's condition says so
+		return ctrl.Result{RequeueAfter: kube.Jitter(kube.SlowRetry)}, nil
+	case err != nil:
+		return ctrl.Result{}, err
+	case census.Complete:
 		return ctrl.Result{RequeueAfter: c.interval()}, nil
 	}
 	return ctrl.Result{RequeueAfter: c.pace()}, nil
@@ -178,6 +179,17 @@ func (c *Census) result(n *count) policy.Census {
 // publish writes the ConfigMap if it says something else. A complete census of
 // the same instance, of the process before, stands until there is a new one.
 func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, census policy.Census) error {
+	stored := &corev1.ConfigMap{}
+	err := c.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: CensusName(conn.Name)}, stored)
+	missing := apierrors.IsNotFound(err)
+	if err != nil && !missing {
+		return fmt.Errorf("reading the census published before: %w", err)
+	}
+	if before, err := policy.ReadCensus([]byte(stored.Data[CensusKey])); err == nil &&
+		before.Complete && before.Instance == census.Instance && !census.Complete {
+		before.Stale = census.Stale
+		census = before
+	}
 	data, err := census.Encode(censusBytes)
 	if err != nil {
 		return err
@@ -192,13 +204,10 @@ func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, 
 		},
 		Data: map[string]string{CensusKey: string(data)},
 	}
-	stored := &corev1.ConfigMap{}
-	err = c.Live.Get(ctx, client.ObjectKeyFromObject(wanted), stored)
 	switch {
-	case apierrors.IsNotFound(err):
+	case missing:
 		err = c.Client.Create(ctx, wanted)
-	case err != nil:
-	case maps.Equal(stored.Data, wanted.Data), !census.Complete && stands(stored, census.Instance):
+	case maps.Equal(stored.Data, wanted.Data):
 		return nil
 	default:
 		stored.Labels, stored.OwnerReferences, stored.Data = wanted.Labels, wanted.OwnerReferences, wanted.Data
@@ -208,12 +217,6 @@ func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, 
 		return fmt.Errorf("publishing the census: %w", err)
 	}
 	return nil
-}
-
-// stands tells whether the ConfigMap has a complete census of the instance.
-func stands(stored *corev1.ConfigMap, instance string) bool {
-	census, err := policy.ReadCensus([]byte(stored.Data[CensusKey]))
-	return err == nil && census.Complete && census.Instance == instance
 }
 
 func (c *Census) pace() time.Duration     { return cmp.Or(c.Pace, censusPace) }

@@ -87,7 +87,8 @@ func (f *Follower) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result
 	case batch.More:
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
-	return ctrl.Result{RequeueAfter: time.Duration(conn.Spec.Events.PollSeconds) * time.Second}, nil
+	// Without a pause it would never be looked at again.
+	return ctrl.Result{RequeueAfter: time.Duration(max(conn.Spec.Events.PollSeconds, 1)) * time.Second}, nil
 }
 
 // poll reads what is new and tells the listeners. Without a cursor it only finds

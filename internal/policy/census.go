@@ -80,6 +80,9 @@ type Census struct {
 	// Complete: the whole log has been read. Otherwise users are missing, and
 	// who is there may have changed since.
 	Complete bool `json:"complete"`
+	// Stale: the log is not being followed at the moment; nothing after Through
+	// is known.
+	Stale bool `json:"stale,omitempty"`
 	// Through is the time of the newest event that counted, Events how many
 	// have been read so far.
 	Through time.Time `json:"through"`

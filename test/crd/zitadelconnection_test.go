@@ -7,7 +7,7 @@ const oneRule = `{access: [{namespaceSelector: {}, scopes: [Organization]}]}`
 var zitadelConnection = contract{
 	kind:     "ZitadelConnection",
 	least:    `{domain: zitadel.example.com, credentials: {type: PAT, secretRef: {namespace: neosc-system, name: zitadel, key: token}}}`,
-	defaults: `{rateLimit: {requestsPerSecond: 10, burst: 20}, timeoutSeconds: 10}`,
+	defaults: `{rateLimit: {requestsPerSecond: 10, burst: 20}, timeoutSeconds: 10, events: {pollSeconds: 10}}`,
 	fields: append([]field{
 		{path: "domain", required: true,
 			accept: list{"a", "zitadel.example.com", "127.0.0.1", "Zitadel-1.EXAMPLE.com", letters(253)},
@@ -29,6 +29,8 @@ var zitadelConnection = contract{
 		number("rateLimit.requestsPerSecond", 1, 1000),
 		number("rateLimit.burst", 1, 1000),
 		number("timeoutSeconds", 1, 120),
+		{path: "events", accept: list{object{}}, refuse: list{10, "10s", list{}}},
+		number("events.pollSeconds", 1, 3600),
 
 		{path: "access", accept: list{rules(1), rules(64)}, refuse: list{rules(65), object{}, "all"}},
 		{path: "access[0].namespaceSelector", required: true, with: oneRule,
