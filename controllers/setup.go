@@ -15,6 +15,7 @@ import (
 // Outside is what the reconcilers reach through adapters.
 type Outside struct {
 	Providers securitypolicy.Providers
+	Census    securitypolicy.Census
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
 }
@@ -42,7 +43,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 		return fmt.Errorf("setting up ZitadelConnection: %w", err)
 	}
 	policies := &securitypolicy.Reconciler{
-		Client: mgr.GetClient(), Providers: outside.Providers, Events: recorder,
+		Client: mgr.GetClient(), Providers: outside.Providers, Census: outside.Census, Events: recorder,
 		Namespace: s.Namespace, Resync: s.Resync,
 	}
 	if err := policies.SetupWithManager(mgr); err != nil {

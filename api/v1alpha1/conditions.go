@@ -25,8 +25,23 @@ const (
 	//
 	//	True   Accepted
 	//	False  NamespaceNotAllowed, ConnectionNotFound, OrganizationNotFound,
-	//	       TargetConflict, ClaimInvalid, NoMethodLeft, SettingsRejected
+	//	       ClaimInvalid, NoMethodLeft, SettingsRejected
 	ConditionAccepted = "Accepted"
+
+	// ConditionOverridden tells that other policies won in some field at some
+	// target; status.targets[].overridden has them. Present only while it is
+	// True.
+	//
+	//	True   StricterPolicy, HigherPrecedence
+	ConditionOverridden = "Overridden"
+
+	// ConditionDriftDetected tells that somebody else changed in Zitadel what
+	// the policy had put in force, and names the last who did. Absent when that
+	// never happened.
+	//
+	//	True   DriftNotRepaired, ContestedBy
+	//	False  DriftRepaired
+	ConditionDriftDetected = "DriftDetected"
 
 	// ConditionEnforcementLimited tells that Zitadel cannot enforce the policy
 	// literally. Present only while it is True.
@@ -37,6 +52,10 @@ const (
 	// ConditionStalled tells that only a change by somebody can help. Present
 	// only while it is True, with the reason of Ready.
 	ConditionStalled = "Stalled"
+
+	// ConditionEventsFollowed tells whether changes are found from Zitadel's
+	// event log.
+	ConditionEventsFollowed = "EventsFollowed"
 
 	// ConditionCredentialExpiring warns that a connection's key or token ends
 	// soon. Absent when the end is not known.
@@ -81,14 +100,26 @@ const (
 	ReasonConnectionNotReady = "ConnectionNotReady"
 	// ReasonOrganizationNotFound: the selector matches no organization.
 	ReasonOrganizationNotFound = "OrganizationNotFound"
-	// ReasonTargetConflict: another SecurityPolicy already holds the target.
-	ReasonTargetConflict = "TargetConflict"
 	// ReasonClaimInvalid: the ConfigMap that keeps what stood before at a
 	// target cannot be read.
 	ReasonClaimInvalid = "ClaimInvalid"
-	// ReasonNoMethodLeft: the policy would force MFA and leave no method to
-	// satisfy it.
+	// ReasonNoMethodLeft: the policies at a target would force MFA and leave no
+	// method to satisfy it, or allow no method in common.
 	ReasonNoMethodLeft = "NoMethodLeft"
+
+	// ReasonStricterPolicy: another policy asks for a stricter value.
+	ReasonStricterPolicy = "StricterPolicy"
+	// ReasonHigherPrecedence: another policy has a higher priority, or is older,
+	// or is nearer to the target, in a field where no value is stricter.
+	ReasonHigherPrecedence = "HigherPrecedence"
+
+	// ReasonDriftRepaired: what somebody changed has been put right.
+	ReasonDriftRepaired = "DriftRepaired"
+	// ReasonDriftNotRepaired: what somebody changed could not be put right yet.
+	ReasonDriftNotRepaired = "DriftNotRepaired"
+	// ReasonContestedBy: somebody changes it back again and again; the policy
+	// backs off.
+	ReasonContestedBy = "ContestedBy"
 
 	// ReasonNotEveryLogin: Zitadel has no setting for "at every login".
 	ReasonNotEveryLogin = "NotEveryLogin"

@@ -108,6 +108,14 @@ type SecurityPolicySpec struct {
 	// +default="Enforce"
 	Mode Mode `json:"mode,omitempty"`
 
+	// priority decides between policies at one target, only for fields where no
+	// value is stricter: the higher one wins, then the older policy, then the
+	// name. Unset: 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=-1000
+	// +kubebuilder:validation:Maximum=1000
+	Priority int32 `json:"priority,omitempty"` //nolint:kubeapilinter // 0 and unset are the same.
+
 	// targets say where the policy is put in force.
 	// +required
 	Targets Targets `json:"targets,omitzero"`
@@ -407,6 +415,86 @@ type SettingChange struct {
 	Wanted string `json:"wanted,omitempty"`
 }
 
+// OverriddenField is a field in which other policies at the same target won.
+type OverriddenField struct {
+	// field is its path in the spec.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Field string `json:"field,omitempty"`
+
+	// value is what this policy asks for.
+	// +optional
+	Value string `json:"value,omitempty"`
+
+	// effective is what holds instead.
+	// +optional
+	Effective string `json:"effective,omitempty"`
+
+	// stricter tells that the value won for being stricter; else a higher
+	// priority decided, or the older policy.
+	// +optional
+	Stricter bool `json:"stricter,omitempty"` //nolint:kubeapilinter // There are two ways to win.
+
+	// by names the policies that won, as namespace/name.
+	// +optional
+	// +listType=set
+	By []string `json:"by,omitempty"`
+}
+
+// Editor is who changed something in Zitadel.
+type Editor struct {
+	// userID is the user's id in Zitadel.
+	// +optional
+	UserID string `json:"userID,omitempty"`
+
+	// name is the user's name for people. Unset: the server does not tell.
+	// +optional
+	Name string `json:"name,omitempty"`
+}
+
+// Drift is a change that somebody else made in Zitadel to what the policy put
+// in force.
+type Drift struct {
+	// organization is the one below the target whose settings were changed.
+	// Unset: it was the target itself.
+	// +optional
+	Organization string `json:"organization,omitempty"`
+
+	// detectedTime is when it was found.
+	// +required
+	DetectedTime metav1.Time `json:"detectedTime,omitzero"`
+
+	// settings lists what was found changed, and what the policies want.
+	// +optional
+	// +listType=map
+	// +listMapKey=setting
+	Settings []SettingChange `json:"settings,omitempty"`
+
+	// editor made the change. Unset: the account may not read Zitadel's events.
+	// +optional
+	Editor *Editor `json:"editor,omitempty"`
+
+	// editedTime is when the change was made. Unset: not known.
+	// +optional
+	EditedTime *metav1.Time `json:"editedTime,omitempty"`
+}
+
+// OrganizationsStatus counts the organizations below an instance that have
+// settings of their own, and no policy of their own.
+type OrganizationsStatus struct {
+	// ownSettings is how many there are.
+	// +optional
+	OwnSettings int32 `json:"ownSettings,omitempty"`
+
+	// raised is how many of them hold values that were raised to the policy's.
+	// +optional
+	Raised int32 `json:"raised,omitempty"`
+
+	// failed is how many could not be brought to what the policy wants.
+	// +optional
+	Failed int32 `json:"failed,omitempty"`
+}
+
 // TargetStatus is what became of one target.
 type TargetStatus struct {
 	// connection is the name of the ZitadelConnection.
@@ -448,7 +536,24 @@ type TargetStatus struct {
 	// +listMapKey=setting
 	Pending []SettingChange `json:"pending,omitempty"`
 
-	// lastChangeTime is when the policy last wrote to the target. Unset: never.
+	// overridden lists the fields in which other policies at the target won.
+	// +optional
+	// +listType=map
+	// +listMapKey=field
+	Overridden []OverriddenField `json:"overridden,omitempty"`
+
+	// drift is the last change that somebody else made to what was in force.
+	// Unset: there was none.
+	// +optional
+	Drift *Drift `json:"drift,omitempty"`
+
+	// organizations counts those below an instance that have settings of their
+	// own. Unset: the target is an organization, or it is not known which have.
+	// +optional
+	Organizations *OrganizationsStatus `json:"organizations,omitempty"`
+
+	// lastChangeTime is when the policies last wrote to the target. Unset:
+	// never.
 	// +optional
 	LastChangeTime *metav1.Time `json:"lastChangeTime,omitempty"`
 }

@@ -22,10 +22,10 @@ import (
 )
 
 // A claim is a ConfigMap in the operator's namespace, one for each target that
-// a policy holds: whose it is, and what stood there before. The API server lets
-// one policy create it, so two policies cannot hold one target; every update
-// carries the resource version it was made from, so a stale cache can make us
-// try again but never remember our own values as those of before.
+// policies hold: for each setting what stood before, what was last put in force
+// and who asked for it, and the last change that somebody else made. Every
+// update carries the resource version it was made from, so a stale cache can
+// make us try again but never remember our own values as those of before.
 
 // ClaimLabels are on every claim, for selection.
 var ClaimLabels = map[string]string{
@@ -35,28 +35,30 @@ var ClaimLabels = map[string]string{
 
 // Further labels and annotations of a claim.
 const (
-	labelConnection = "security.neosc.io/connection"
-	labelPolicyUID  = "security.neosc.io/policy-uid"
-	annotationOf    = "security.neosc.io/policy"
-	annotationOrg   = "security.neosc.io/organization-id"
+	labelConnection  = "security.neosc.io/connection"
+	annotationOrg    = "security.neosc.io/organization-id"
+	annotationName   = "security.neosc.io/organization"
+	annotationDomain = "security.neosc.io/primary-domain"
+	// annotationPolicies names the policies that have a part in it, as
+	// namespace/name, with spaces between.
+	annotationPolicies = "security.neosc.io/policies"
 )
 
 // Entries of a claim.
 const (
 	keySettings  = "settings.json"
 	keyInherited = "inherited.json"
+	keyDrift     = "drift.json"
 )
 
-// claim is what one policy holds of one target.
+// claim is what policies hold of one target.
 type claim struct {
-	key    targetKey
-	before policy.Before
-	// stored is the ConfigMap, nil as long as there is none of ours.
+	key   targetKey
+	org   idp.Organization // zero for the instance
+	held  policy.Held
+	drift *drift // nil if nobody ever changed what was in force
+	// stored is the ConfigMap, nil as long as there is none.
 	stored *corev1.ConfigMap
-	// holder names another policy that holds the target, if there is one.
-	holder string
-	// unreadable is why what stood before cannot be told, nil if it can.
-	unreadable error
 }
 
 // targetKey identifies a target.
@@ -74,73 +76,52 @@ func (k targetKey) claimName() string {
 	return "before-" + k.connection + "-" + hex.EncodeToString(sum[:8])
 }
 
-// claimOn returns what p holds of a target. What a policy that is gone has left
-// behind is taken over.
-func (r *Reconciler) claimOn(ctx context.Context, p *v1alpha1.SecurityPolicy, key targetKey) (claim, error) {
+// claimOn returns what is held of a target.
+func (r *Reconciler) claimOn(ctx context.Context, key targetKey, org idp.Organization) (claim, error) {
 	stored := &corev1.ConfigMap{}
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: key.claimName()}, stored)
 	if apierrors.IsNotFound(err) {
-		return claim{key: key}, nil
+		return claim{key: key, org: org}, nil
 	}
 	if err != nil {
 		return claim{}, fmt.Errorf("reading what stood before: %w", err)
 	}
-	if holder, err := r.holder(ctx, stored); err != nil {
-		return claim{}, err
-	} else if holder != "" && stored.Labels[labelPolicyUID] != string(p.UID) {
-		return claim{key: key, holder: holder}, nil
-	}
-	c := parseClaim(stored)
-	return c, c.unreadable
+	c, err := parseClaim(stored)
+	c.key, c.org = key, org
+	return c, err
 }
 
-// holder names the policy a claim belongs to, empty if that policy is gone.
-func (r *Reconciler) holder(ctx context.Context, stored *corev1.ConfigMap) (string, error) {
-	of := stored.Annotations[annotationOf]
-	namespace, name, _ := strings.Cut(of, "/")
-	other := &v1alpha1.SecurityPolicy{}
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, other)
-	if apierrors.IsNotFound(err) || err == nil && string(other.UID) != stored.Labels[labelPolicyUID] {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("looking up the policy that holds the target: %w", err)
-	}
-	return of, nil
-}
-
-// claimsOf lists everything p holds.
-func (r *Reconciler) claimsOf(ctx context.Context, p *v1alpha1.SecurityPolicy) ([]claim, error) {
+// claimsOf lists everything that p has a part in.
+func (r *Reconciler) claimsOf(ctx context.Context, p *v1alpha1.SecurityPolicy) ([]claim, []error, error) {
 	list := &corev1.ConfigMapList{}
 	if err := r.Client.List(ctx, list, client.InNamespace(r.Namespace),
-		client.MatchingLabels{labelPolicyUID: string(p.UID)}); err != nil {
-		return nil, fmt.Errorf("listing the held targets: %w", err)
+		client.MatchingFields{IndexHolder: client.ObjectKeyFromObject(p).String()}); err != nil {
+		return nil, nil, fmt.Errorf("listing the held targets: %w", err)
 	}
-	claims := make([]claim, 0, len(list.Items))
+	claims, unreadable := make([]claim, len(list.Items)), make([]error, len(list.Items))
 	for i := range list.Items {
-		claims = append(claims, parseClaim(&list.Items[i]))
+		claims[i], unreadable[i] = parseClaim(&list.Items[i])
 	}
-	return claims, nil
+	return claims, unreadable, nil
 }
 
-// hold stores what p holds of a target from now on. Holding nothing removes
-// the claim.
-func (r *Reconciler) hold(ctx context.Context, p *v1alpha1.SecurityPolicy, c *claim, before policy.Before) error {
-	mine := c.stored != nil && c.stored.Labels[labelPolicyUID] == string(p.UID)
+// store keeps what is held of a target from now on. Holding nothing removes the
+// claim.
+func (r *Reconciler) store(ctx context.Context, c *claim, held policy.Held, d *drift) error {
 	switch {
-	case before.Empty() && c.stored == nil:
+	case held.Empty() && c.stored == nil:
 		return nil
-	case before.Empty():
+	case held.Empty():
 		if err := r.Client.Delete(ctx, c.stored); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("letting go of %s: %w", c.key.scope, err)
 		}
-		c.stored, c.before = nil, before
+		c.stored, c.held, c.drift = nil, held, nil
 		return nil
-	case mine && before.Equal(c.before):
+	case c.stored != nil && held.Equal(c.held) && d == c.drift:
 		return nil
 	}
 
-	next, err := renderClaim(r.Namespace, p, c.key, before)
+	next, err := renderClaim(r.Namespace, c, held, d)
 	if err != nil {
 		return err
 	}
@@ -153,70 +134,97 @@ func (r *Reconciler) hold(ctx context.Context, p *v1alpha1.SecurityPolicy, c *cl
 	if err != nil {
 		return fmt.Errorf("keeping what stood before at %s: %w", c.key.scope, err)
 	}
-	c.stored, c.before = next, before
+	c.stored, c.held, c.drift = next, held, d
 	return nil
 }
 
-func renderClaim(namespace string, p *v1alpha1.SecurityPolicy, key targetKey, before policy.Before) (*corev1.ConfigMap, error) {
-	rendered := make(map[idp.Setting]string, len(before.Settings))
-	for setting, value := range before.Settings {
-		rendered[setting] = value.String()
+// entry is how a claim writes policy.Entry.
+type entry struct {
+	Before string   `json:"before"`
+	Wrote  string   `json:"wrote"`
+	By     []string `json:"by"`
+}
+
+func renderClaim(namespace string, c *claim, held policy.Held, d *drift) (*corev1.ConfigMap, error) {
+	entries := make(map[idp.Setting]entry, len(held.Entries))
+	for s, e := range held.Entries {
+		rendered := entry{Before: e.Before.String(), Wrote: e.Wrote.String(), By: []string{}}
+		for _, by := range e.By {
+			rendered.By = append(rendered.By, by.String())
+		}
+		entries[s] = rendered
 	}
-	settings, err := json.Marshal(rendered)
-	if err != nil {
-		return nil, fmt.Errorf("rendering what stood before: %w", err)
-	}
-	inherited, err := json.Marshal(before.Inherited)
-	if err != nil {
-		return nil, fmt.Errorf("rendering what stood before: %w", err)
+	data := map[string]string{}
+	for key, value := range map[string]any{keySettings: entries, keyInherited: held.Inherited, keyDrift: d} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("rendering what stood before: %w", err)
+		}
+		data[key] = string(text)
 	}
 	labels := maps.Clone(ClaimLabels)
-	labels[labelConnection], labels[labelPolicyUID] = key.connection, string(p.UID)
+	labels[labelConnection] = c.key.connection
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace,
-			Name:      key.claimName(),
+			Name:      c.key.claimName(),
 			Labels:    labels,
 			Annotations: map[string]string{
-				annotationOf:  p.Namespace + "/" + p.Name,
-				annotationOrg: key.scope.OrganizationID,
+				annotationOrg: c.org.ID, annotationName: c.org.Name, annotationDomain: c.org.PrimaryDomain,
+				annotationPolicies: policy.Names(held.Holders(), " "),
 			},
 		},
-		Data: map[string]string{keySettings: string(settings), keyInherited: string(inherited)},
+		Data: data,
 	}, nil
 }
 
-func parseClaim(stored *corev1.ConfigMap) claim {
+func parseClaim(stored *corev1.ConfigMap) (claim, error) {
+	id := stored.Annotations[annotationOrg]
 	c := claim{
-		key: targetKey{
-			connection: stored.Labels[labelConnection],
-			scope:      idp.InOrganization(stored.Annotations[annotationOrg]),
-		},
+		key:    targetKey{connection: stored.Labels[labelConnection], scope: idp.InOrganization(id)},
+		org:    idp.Organization{ID: id, Name: stored.Annotations[annotationName], PrimaryDomain: stored.Annotations[annotationDomain]},
 		stored: stored,
 	}
-	var err error
-	if c.before, err = parseBefore(stored.Data); err != nil {
-		c.unreadable = kube.Refuse(v1alpha1.ReasonClaimInvalid,
+	if err := c.read(stored.Data); err != nil {
+		return c, kube.Refuse(v1alpha1.ReasonClaimInvalid,
 			"ConfigMap %s/%s does not tell what stood before (%v); correct it, or delete it to start from what stands now", stored.Namespace, stored.Name, err)
 	}
-	return c
+	return c, nil
 }
 
-func parseBefore(data map[string]string) (policy.Before, error) {
-	before := policy.Before{Settings: idp.Settings{}}
-	rendered := map[idp.Setting]string{}
-	if err := json.Unmarshal([]byte(data[keySettings]), &rendered); err != nil {
-		return policy.Before{}, fmt.Errorf("reading %s: %w", keySettings, err)
-	}
-	if err := json.Unmarshal([]byte(data[keyInherited]), &before.Inherited); err != nil {
-		return policy.Before{}, fmt.Errorf("reading %s: %w", keyInherited, err)
-	}
-	for setting, text := range rendered {
-		value, err := setting.Parse(text)
-		if err != nil {
-			return policy.Before{}, fmt.Errorf("reading %s: %w", keySettings, err)
+func (c *claim) read(data map[string]string) error {
+	entries := map[idp.Setting]entry{}
+	for key, into := range map[string]any{keySettings: &entries, keyInherited: &c.held.Inherited, keyDrift: &c.drift} {
+		if err := json.Unmarshal([]byte(data[key]), into); err != nil {
+			return fmt.Errorf("reading %s: %w", key, err)
 		}
-		before.Settings[setting] = value
 	}
-	return before, nil
+	c.held.Entries = make(map[idp.Setting]policy.Entry, len(entries))
+	for s, e := range entries {
+		before, err := s.Parse(e.Before)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", keySettings, err)
+		}
+		wrote, err := s.Parse(e.Wrote)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", keySettings, err)
+		}
+		c.held.Entries[s] = policy.Entry{Before: before, Wrote: wrote, By: namesIn(e.By)}
+	}
+	return nil
+}
+
+func namesIn(texts []string) []types.NamespacedName {
+	var names []types.NamespacedName
+	for _, text := range texts {
+		namespace, name, _ := strings.Cut(text, "/")
+		names = append(names, types.NamespacedName{Namespace: namespace, Name: name})
+	}
+	return names
+}
+
+// holdersOf are the index values of a claim: the policies that have a part in
+// it. A claim that cannot be read still tells.
+func holdersOf(obj client.Object) []string {
+	return strings.Fields(obj.GetAnnotations()[annotationPolicies])
 }

@@ -24,21 +24,22 @@ const (
 // noteLimit is what the API server accepts as the note of an Event.
 const noteLimit = 1024
 
-// tellChanges raises an Event for each target that was written to.
-func (r *Reconciler) tellChanges(p, before *v1alpha1.SecurityPolicy, seen pass) {
+// tellChanges raises an Event for each target that was written to now.
+func (r *Reconciler) tellChanges(p *v1alpha1.SecurityPolicy, seen pass) {
 	for i := range seen.results {
-		one := &seen.results[i]
-		if one.err != nil || !one.settled.changed() {
-			continue
+		for _, one := range seen.results[i].withBelow() {
+			if one.err != nil || !one.anew || !one.settled.changed() {
+				continue
+			}
+			reason, kind := eventApplied, corev1.EventTypeNormal
+			switch {
+			case one.settled.drifted:
+				reason, kind = eventDriftRepaired, corev1.EventTypeWarning
+			case policy.Suspended(&p.Spec) || !p.DeletionTimestamp.IsZero() || !targets(p, one.target.key.connection, one.target.org):
+				reason = eventPutBack
+			}
+			r.Events.Eventf(p, nil, kind, reason, "Sync", "%s", note(one))
 		}
-		reason, kind := eventApplied, corev1.EventTypeNormal
-		switch {
-		case one.spec == nil || !policy.Enabled(&p.Spec) || p.Spec.Mode == v1alpha1.ModeAudit:
-			reason = eventPutBack
-		case wasInForce(before, targetStatus(before, one, metav1.Time{})):
-			reason, kind = eventDriftRepaired, corev1.EventTypeWarning
-		}
-		r.Events.Eventf(p, nil, kind, reason, "Sync", "%s", note(one))
 	}
 }
 
@@ -54,13 +55,6 @@ func (r *Reconciler) tellReadiness(p, before *v1alpha1.SecurityPolicy) {
 	}
 }
 
-// wasInForce tells whether a target was in force under the spec as it is now:
-// then a difference is somebody else's doing.
-func wasInForce(before *v1alpha1.SecurityPolicy, t v1alpha1.TargetStatus) bool {
-	old := previous(before, t)
-	return before.Status.ObservedGeneration == before.Generation && old != nil && old.State == v1alpha1.TargetInForce
-}
-
 // note says what was written where: setting, value found, value written.
 func note(one *result) string {
 	var parts []string
@@ -70,11 +64,11 @@ func note(one *result) string {
 	for _, g := range one.settled.reset {
 		parts = append(parts, string(g)+" follows the instance again")
 	}
-	where := one.target.key.scope.String()
-	if one.target.name != "" {
-		where = "organization " + one.target.name
+	text := fmt.Sprintf("%s of %s: %s", one.target, one.target.key.connection, strings.Join(parts, ", "))
+	if one.settled.drifted {
+		text += "; changed by " + one.settled.drift.editor()
 	}
-	return clip(fmt.Sprintf("%s of %s: %s", where, one.target.key.connection, strings.Join(parts, ", ")), noteLimit)
+	return clip(text, noteLimit)
 }
 
 func shown(value string) string {

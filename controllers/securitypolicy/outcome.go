@@ -52,18 +52,42 @@ func (p pass) with(left pass) pass {
 	return p
 }
 
-func (p pass) failed() bool {
-	return slices.ContainsFunc(p.results, func(one result) bool { return one.err != nil })
+// targets lists what was seen, below the instances too.
+func (p pass) targets() map[targetKey]bool {
+	seen := map[targetKey]bool{}
+	for i := range p.results {
+		for _, one := range p.results[i].withBelow() {
+			seen[one.target.key] = true
+		}
+	}
+	return seen
 }
+
+func (p pass) failed() bool { return len(p.errors()) > 0 }
 
 // retryable returns the errors that can get better by themselves, joined; nil
 // if there is none.
 func (p pass) retryable() error {
+	return errors.Join(slices.DeleteFunc(p.errors(), func(err error) bool { return !errors.Is(err, idp.ErrUnreachable) })...)
+}
+
+func (p pass) errors() []error {
 	var errs []error
-	for _, one := range p.results {
-		if errors.Is(one.err, idp.ErrUnreachable) {
-			errs = append(errs, one.err)
+	for i := range p.results {
+		for _, one := range p.results[i].withBelow() {
+			if one.err != nil {
+				errs = append(errs, one.err)
+			}
 		}
 	}
-	return errors.Join(errs...)
+	return errs
+}
+
+// withBelow returns the result and those of the organizations below it.
+func (one *result) withBelow() []*result {
+	all := []*result{one}
+	for i := range one.below.results {
+		all = append(all, &one.below.results[i])
+	}
+	return all
 }

@@ -17,10 +17,20 @@ type Provider interface {
 	Apply(ctx context.Context, scope idp.Scope, changes idp.Settings) (idp.State, error)
 	// Reset makes an organization follow the instance in these groups again.
 	Reset(ctx context.Context, scope idp.Scope, groups ...idp.Group) error
+	// LastEdit tells who last changed a group, and when; an idp.ErrDenied if we
+	// may not know.
+	LastEdit(ctx context.Context, scope idp.Scope, group idp.Group) (idp.Edit, error)
 }
 
 // Providers finds the provider behind a ZitadelConnection. False means that no
 // connection of that name has been made yet.
 type Providers interface {
 	Provider(connection string) (Provider, bool)
+}
+
+// Census knows which organizations have settings of their own.
+type Census interface {
+	// OwnSettings lists, for each group, the ids of the organizations that do
+	// not follow the instance. False: that is not known, or not yet.
+	OwnSettings(connection string) (map[idp.Group][]string, bool)
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
@@ -25,14 +27,32 @@ import (
 type Reconciler struct {
 	Client    client.Client
 	Providers Providers
+	Census    Census
 	Events    events.EventRecorder
 	// Namespace is the operator's own; claims are kept there.
 	Namespace string
-	// Resync is the pause between two full comparisons of a policy that is in
-	// force; up to a fifth is added so that policies do not stay in step.
+	// Resync is the pause between two full comparisons of a target whose
+	// changes Zitadel's events tell; up to a fifth is added so that policies do
+	// not stay in step. Where events are not followed it is at most
+	// resyncUnfollowed.
 	Resync time.Duration
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
+
+	memory    memory
+	directory directory
+	wakeups   chan event.GenericEvent
+}
+
+// resyncUnfollowed is the longest pause between two full comparisons where
+// nothing else tells of changes.
+const resyncUnfollowed = 5 * time.Minute
+
+func (r *Reconciler) resync(conn *v1alpha1.ZitadelConnection) time.Duration {
+	if meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.ConditionEventsFollowed) {
+		return r.Resync
+	}
+	return min(r.Resync, resyncUnfollowed)
 }
 
 // Reconcile brings one policy's targets to what its spec wants.
@@ -58,6 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.report(ctx, p, seen); err != nil {
 		return ctrl.Result{}, errors.Join(seen.retryable(), err)
 	}
+	r.wakeOthers(ctx, p, seen)
 	return r.next(seen)
 }
 
@@ -74,7 +95,11 @@ func (r *Reconciler) next(seen pass) (ctrl.Result, error) {
 	case seen.failed():
 		return ctrl.Result{RequeueAfter: kube.Jitter(kube.SlowRetry)}, nil
 	default:
-		return ctrl.Result{RequeueAfter: kube.Jitter(r.Resync)}, nil
+		pause := r.Resync
+		for _, one := range seen.results {
+			pause = min(pause, r.resync(one.target.connection))
+		}
+		return ctrl.Result{RequeueAfter: kube.Jitter(pause)}, nil
 	}
 }
 
@@ -89,7 +114,7 @@ func (r *Reconciler) finalize(ctx context.Context, p *v1alpha1.SecurityPolicy) (
 		return ctrl.Result{RequeueAfter: connectPause}, nil
 	}
 	if !seen.failed() {
-		r.tellChanges(p, p, seen)
+		r.tellChanges(p, seen)
 		return ctrl.Result{}, kube.RemoveFinalizer(ctx, r.Client, p, v1alpha1.Finalizer)
 	}
 	if err := r.report(ctx, p, seen); err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
@@ -17,16 +17,15 @@ import (
 // an Event for each thing that happened.
 func (r *Reconciler) report(ctx context.Context, p *v1alpha1.SecurityPolicy, seen pass) error {
 	before := p.DeepCopy()
-	p.Status = statusOf(p, seen, metav1.NewTime(r.now()))
-	r.tellChanges(p, before, seen)
+	p.Status = statusOf(p, seen)
+	r.tellChanges(p, seen)
 	r.tellReadiness(p, before)
 	_, err := kube.WriteStatus(ctx, r.Client, before, p)
 	return err
 }
 
-// statusOf is the status after a pass. now is only used where something
-// happened.
-func statusOf(p *v1alpha1.SecurityPolicy, seen pass, now metav1.Time) v1alpha1.SecurityPolicyStatus {
+// statusOf is the status after a pass.
+func statusOf(p *v1alpha1.SecurityPolicy, seen pass) v1alpha1.SecurityPolicyStatus {
 	status := v1alpha1.SecurityPolicyStatus{
 		ObservedGeneration: p.Generation,
 		Conditions:         slices.Clone(p.Status.Conditions),
@@ -37,26 +36,27 @@ func statusOf(p *v1alpha1.SecurityPolicy, seen pass, now metav1.Time) v1alpha1.S
 		if one.spec == nil && one.err == nil {
 			continue // let go of, and done with
 		}
-		target := targetStatus(p, one, now)
+		t := targetStatus(p, one)
 		if one.spec != nil {
 			total++
 		}
-		if target.State == v1alpha1.TargetInForce {
+		if t.State == v1alpha1.TargetInForce {
 			inForce++
 		}
-		status.Targets = append(status.Targets, target)
+		status.Targets = append(status.Targets, t)
 	}
 	status.InForce = fmt.Sprintf("%d/%d", inForce, total)
 	setConditions(p, &status, seen)
 	return status
 }
 
-func targetStatus(p *v1alpha1.SecurityPolicy, one *result, now metav1.Time) v1alpha1.TargetStatus {
+func targetStatus(p *v1alpha1.SecurityPolicy, one *result) v1alpha1.TargetStatus {
 	t := v1alpha1.TargetStatus{
 		Connection:     one.target.key.connection,
 		Scope:          v1alpha1.ScopeInstance,
 		OrganizationID: one.target.key.scope.OrganizationID,
-		Organization:   one.target.name,
+		Organization:   one.target.org.Name,
+		Organizations:  one.below.status(),
 	}
 	if t.OrganizationID != "" {
 		t.Scope = v1alpha1.ScopeOrganization
@@ -68,132 +68,96 @@ func targetStatus(p *v1alpha1.SecurityPolicy, one *result, now metav1.Time) v1al
 		}
 	}
 	if old := previous(p, t); old != nil {
-		t.LastChangeTime = old.LastChangeTime
+		t.LastChangeTime, t.Drift = old.LastChangeTime, old.Drift
+	}
+	for _, each := range one.withBelow() {
+		if d := driftStatus(p, each); d != nil && (t.Drift == nil || !d.DetectedTime.Before(&t.Drift.DetectedTime)) {
+			t.Drift = d
+		}
+		if at := metav1.NewTime(each.settled.at).Rfc3339Copy(); each.err == nil && (t.LastChangeTime == nil || t.LastChangeTime.Before(&at)) && !at.IsZero() {
+			t.LastChangeTime = &at
+		}
 	}
 	if one.err != nil {
 		t.State = v1alpha1.TargetFailed
 		t.Reason, t.Message, _ = kube.Explain(one.err)
 		return t
 	}
-	if one.settled.changed() {
-		t.LastChangeTime = &now
-	}
-	t.State, t.Reason = settledState(&p.Spec, one.settled)
-	for _, c := range one.settled.pending {
-		t.Pending = append(t.Pending, v1alpha1.SettingChange{
-			Setting: string(c.Setting), Found: c.Found.String(), Wanted: c.Wanted.String(),
-		})
+	pending, effective := one.settled.pending(one.applicable.ifEnforced(p))
+	t.Pending, t.Overridden = changesStatus(pending), overriddenStatus(p, effective)
+	t.State, t.Reason = settledState(&p.Spec, len(pending) > 0)
+	if failed := one.below.failure(); failed != nil {
+		reason, message, _ := kube.Explain(failed.err)
+		t.State, t.Reason, t.Message = v1alpha1.TargetFailed, reason, failed.target.String()+" below it: "+message
+	} else if t.Scope == v1alpha1.ScopeInstance && !one.below.known && !policy.Suspended(&p.Spec) {
+		t.Message = "organizations with settings of their own are not looked at: it is not known, or not yet, which those are"
 	}
 	return t
 }
 
-func settledState(spec *v1alpha1.SecurityPolicySpec, s settled) (v1alpha1.TargetState, string) {
+func changesStatus(changes []policy.Change) []v1alpha1.SettingChange {
+	var shown []v1alpha1.SettingChange
+	for _, c := range changes {
+		shown = append(shown, v1alpha1.SettingChange{Setting: string(c.Setting), Found: c.Found.String(), Wanted: c.Wanted.String()})
+	}
+	return shown
+}
+
+// overriddenStatus lists the fields in which p lost.
+func overriddenStatus(p *v1alpha1.SecurityPolicy, e policy.Effective) []v1alpha1.OverriddenField {
+	var lost []v1alpha1.OverriddenField
+	name := client.ObjectKeyFromObject(p)
+	for _, f := range e.LostBy(name) {
+		o := v1alpha1.OverriddenField{Field: f.Field, Effective: f.Value, Stricter: f.Stricter}
+		for _, l := range f.Over {
+			if l.Policy == name {
+				o.Value = l.Value
+			}
+		}
+		for _, by := range f.By {
+			if by != name {
+				o.By = append(o.By, by.String())
+			}
+		}
+		lost = append(lost, o)
+	}
+	return lost
+}
+
+// driftStatus is the last change by somebody else at a target, nil if it
+// concerns nothing that p asked for.
+func driftStatus(p *v1alpha1.SecurityPolicy, one *result) *v1alpha1.Drift {
+	d := one.settled.drift
+	name := client.ObjectKeyFromObject(p)
+	if d == nil || !slices.ContainsFunc(d.Settings, func(c driftedChange) bool {
+		return slices.Contains(one.settled.held.Entries[c.Setting].By, name)
+	}) {
+		return nil
+	}
+	shown := &v1alpha1.Drift{DetectedTime: metav1.NewTime(d.Detected).Rfc3339Copy()}
+	if one.spec == nil && !one.target.key.scope.IsInstance() {
+		shown.Organization = one.target.org.Name
+	}
+	for _, c := range d.Settings {
+		shown.Settings = append(shown.Settings, v1alpha1.SettingChange{Setting: string(c.Setting), Found: c.Found, Wanted: c.Wanted})
+	}
+	if d.Editor.UserID != "" {
+		shown.Editor = &v1alpha1.Editor{UserID: d.Editor.UserID, Name: d.Editor.Name}
+		edited := metav1.NewTime(d.Edited).Rfc3339Copy()
+		shown.EditedTime = &edited
+	}
+	return shown
+}
+
+func settledState(spec *v1alpha1.SecurityPolicySpec, pending bool) (v1alpha1.TargetState, string) {
 	switch {
 	case !policy.Enabled(spec):
 		return v1alpha1.TargetOutOfForce, v1alpha1.ReasonDisabled
-	case spec.Mode == v1alpha1.ModeAudit && len(s.pending) > 0:
+	case spec.Mode == v1alpha1.ModeAudit && pending:
 		return v1alpha1.TargetPending, v1alpha1.ReasonAuditOnly
 	default:
 		return v1alpha1.TargetInForce, v1alpha1.ReasonInForce
 	}
-}
-
-// setConditions sums up the targets.
-func setConditions(p *v1alpha1.SecurityPolicy, status *v1alpha1.SecurityPolicyStatus, seen pass) {
-	set := func(kind string, ok bool, reason, message string) {
-		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message, ObservedGeneration: p.Generation}
-		if ok {
-			c.Status = metav1.ConditionTrue
-		}
-		meta.SetStatusCondition(&status.Conditions, c)
-	}
-
-	failed := failedTargets(status.Targets)
-	ready, reason, message := summary(p, status, failed)
-	set(v1alpha1.ConditionReady, ready, reason, message)
-
-	if i := slices.IndexFunc(failed, refusesSpec); i >= 0 {
-		set(v1alpha1.ConditionAccepted, false, failed[i].Reason, describe(failed[i]))
-	} else {
-		set(v1alpha1.ConditionAccepted, true, v1alpha1.ReasonAccepted, "every target may be acted on")
-	}
-
-	stalled := len(failed) > 0 && seen.retryable() == nil
-	kube.SetPresentWhileTrue(&status.Conditions, stalled, metav1.Condition{
-		Type: v1alpha1.ConditionStalled, Reason: reason, Message: message, ObservedGeneration: p.Generation,
-	})
-	kube.SetPresentWhileTrue(&status.Conditions, limited(&p.Spec), metav1.Condition{
-		Type: v1alpha1.ConditionEnforcementLimited, Reason: v1alpha1.ReasonNotEveryLogin, ObservedGeneration: p.Generation,
-		Message: "Zitadel has no setting for a second factor at every login: checks stay fresh for up to 15 minutes, and " +
-			"login version 2 reuses a live session. For a hard guarantee the relying party must send max_age=0 or prompt=login " +
-			"and check auth_time and amr",
-	})
-}
-
-// limited tells whether the policy asks for more than Zitadel can enforce.
-func limited(spec *v1alpha1.SecurityPolicySpec) bool {
-	return policy.Enabled(spec) && spec.Mode != v1alpha1.ModeAudit &&
-		spec.MFA != nil && spec.MFA.Enforcement == v1alpha1.EnforcementAlwaysRequired
-}
-
-func summary(p *v1alpha1.SecurityPolicy, status *v1alpha1.SecurityPolicyStatus, failed []v1alpha1.TargetStatus) (ready bool, reason, message string) {
-	if len(failed) > 0 {
-		reason = failed[0].Reason
-		if len(failed) < len(status.Targets) && slices.ContainsFunc(failed, func(t v1alpha1.TargetStatus) bool { return t.Reason != reason }) {
-			reason = v1alpha1.ReasonPartlyInForce
-		}
-		message = describe(failed[0])
-		if more := len(failed) - 1; more > 0 {
-			message += fmt.Sprintf("; and %d more, see status.targets", more)
-		}
-		return false, reason, message
-	}
-	switch {
-	case !p.DeletionTimestamp.IsZero():
-		return false, v1alpha1.ReasonProgressing, "being deleted"
-	case !policy.Enabled(&p.Spec):
-		return true, v1alpha1.ReasonDisabled, "the policy is disabled; what stood before is in force"
-	case p.Spec.Mode == v1alpha1.ModeAudit:
-		return true, v1alpha1.ReasonAuditOnly, fmt.Sprintf("nothing is written; %d of %d targets differ, see status.targets[].pending", pendingTargets(status), len(status.Targets))
-	default:
-		return true, v1alpha1.ReasonInForce, "in force at every target"
-	}
-}
-
-func pendingTargets(status *v1alpha1.SecurityPolicyStatus) int {
-	n := 0
-	for _, t := range status.Targets {
-		if t.State == v1alpha1.TargetPending {
-			n++
-		}
-	}
-	return n
-}
-
-func failedTargets(targets []v1alpha1.TargetStatus) []v1alpha1.TargetStatus {
-	return slices.DeleteFunc(slices.Clone(targets), func(t v1alpha1.TargetStatus) bool {
-		return t.State != v1alpha1.TargetFailed
-	})
-}
-
-// refusesSpec tells a failure that lies in what the spec asks for from one of
-// the provider.
-func refusesSpec(t v1alpha1.TargetStatus) bool {
-	switch t.Reason {
-	case v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonConnectionNotFound, v1alpha1.ReasonOrganizationNotFound,
-		v1alpha1.ReasonTargetConflict, v1alpha1.ReasonClaimInvalid, v1alpha1.ReasonNoMethodLeft, v1alpha1.ReasonSettingsRejected:
-		return true
-	}
-	return false
-}
-
-// describe names a target and says what is wrong with it.
-func describe(t v1alpha1.TargetStatus) string {
-	what := "instance"
-	if t.Scope == v1alpha1.ScopeOrganization {
-		what = "organization " + t.Organization
-	}
-	return fmt.Sprintf("%s of %s: %s", what, t.Connection, t.Message)
 }
 
 func selectorText(s *v1alpha1.OrganizationSelector) string {

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
-	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 // parallelTargets is how many targets of one policy are worked on at a time.
@@ -16,69 +15,50 @@ const parallelTargets = 4
 
 // result is what became of one target in this pass.
 type result struct {
-	spec    *v1alpha1.ZitadelTarget // nil: removed from the spec
-	target  target
-	settled settled
-	err     error
+	spec       *v1alpha1.ZitadelTarget // nil: not, or not any more, named in the spec
+	target     target
+	applicable applicable
+	settled    settled
+	anew       bool // it was worked on now
+	gone       bool // the organization does not exist any more
+	below      below
+	err        error
 }
 
-// sync brings every target of the spec to what the policy wants, and lets go of
+// sync brings every target of the spec to what its policies want, and lets go of
 // those the spec does not name any more. The error is one of the API server;
 // what Zitadel says is in the pass.
 func (r *Reconciler) sync(ctx context.Context, p *v1alpha1.SecurityPolicy) (pass, error) {
-	targets := p.Spec.Targets.Zitadel
-	results := make([]result, len(targets))
-	for i := range targets {
-		results[i].spec = &targets[i]
+	results := make([]result, len(p.Spec.Targets.Zitadel))
+	for i := range results {
+		results[i].spec = &p.Spec.Targets.Zitadel[i]
 	}
 	err := r.work(ctx, p, results, func(ctx context.Context, one *result) {
-		if one.target, one.err = r.resolve(ctx, p, one.spec); one.err == nil {
-			one.settled, one.err = r.settle(ctx, p, one.target, false)
+		if one.target, one.err = r.resolve(ctx, p, one.spec); one.err != nil {
+			return
 		}
+		if one.applicable, one.err = r.applicableAt(ctx, one.target.connection, one.target.org); one.err != nil {
+			return
+		}
+		one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
 	})
 	if err != nil {
 		return pass{}, err
+	}
+	for i := range results {
+		if one := &results[i]; one.err == nil && one.target.key.scope.IsInstance() {
+			if one.below, err = r.settleBelow(ctx, p, one.target); err != nil {
+				return pass{}, err
+			}
+		}
 	}
 	seen := passOf(results)
 	if seen.waiting || slices.ContainsFunc(results, func(one result) bool { return one.target.provider == nil }) {
 		// As long as a target is not resolved, none can be called removed.
 		return seen, nil
 	}
-	current := make(map[targetKey]bool, len(results))
-	for _, one := range results {
-		current[one.target.key] = true
-	}
-	left, err := r.leave(ctx, p, current)
+	left, err := r.leave(ctx, p, seen.targets())
 	return seen.with(left), err
-}
-
-// leave lets go of every held target that is not current, as
-// spec.deletionPolicy says.
-func (r *Reconciler) leave(ctx context.Context, p *v1alpha1.SecurityPolicy, current map[targetKey]bool) (pass, error) {
-	claims, err := r.claimsOf(ctx, p)
-	if err != nil {
-		return pass{}, err
-	}
-	claims = slices.DeleteFunc(claims, func(c claim) bool { return current[c.key] })
-	results := make([]result, len(claims))
-	held := make(map[targetKey]claim, len(claims))
-	for i, c := range claims {
-		results[i].target.key, held[c.key] = c.key, c
-	}
-	err = r.work(ctx, p, results, func(ctx context.Context, one *result) {
-		c := held[one.target.key]
-		if p.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
-			one.err = r.hold(ctx, p, &c, policy.Before{})
-			return
-		}
-		if one.err = c.unreadable; one.err != nil {
-			return
-		}
-		if _, one.target.provider, one.err = r.connection(ctx, c.key.connection); one.err == nil {
-			one.settled, one.err = r.settle(ctx, p, one.target, true)
-		}
-	})
-	return passOf(results), err
 }
 
 // work runs do on every result, a few at a time, and shows progress while it

@@ -1,6 +1,7 @@
 package securitypolicy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,32 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
-// target is one target of a policy, resolved: reachable, known, and allowed.
+// target is one target of a policy, resolved: reachable and known.
 type target struct {
-	key      targetKey
-	name     string // the organization's name, empty for the instance
-	provider Provider
+	key        targetKey
+	org        idp.Organization // zero for the instance
+	connection *v1alpha1.ZitadelConnection
+	provider   Provider
+}
+
+func newTarget(conn *v1alpha1.ZitadelConnection, provider Provider, org idp.Organization) target {
+	return target{key: targetKey{conn.Name, idp.InOrganization(org.ID)}, org: org, connection: conn, provider: provider}
+}
+
+// account is the id of the user we act as, empty if not known.
+func (t target) account() string {
+	if t.connection.Status.Credential == nil {
+		return ""
+	}
+	return t.connection.Status.Credential.UserID
+}
+
+// String names the target for people.
+func (t target) String() string {
+	if t.key.scope.IsInstance() {
+		return "instance"
+	}
+	return "organization " + cmp.Or(t.org.Name, t.key.scope.OrganizationID)
 }
 
 // resolve finds out what a target of the spec means, and whether the policy's
@@ -32,13 +54,12 @@ func (r *Reconciler) resolve(ctx context.Context, p *v1alpha1.SecurityPolicy, sp
 	if err != nil {
 		return target{}, err
 	}
-	t := target{key: targetKey{connection: spec.Connection}, provider: provider}
 	if spec.Organization == nil {
-		return t, r.allowed(ctx, p.Namespace, conn, nil, "the instance")
+		return newTarget(conn, provider, idp.Organization{}), r.allowed(ctx, p.Namespace, conn, nil, "the instance")
 	}
 	s := spec.Organization
 	what := "organization " + selectorText(s)
-	org, err := provider.Organization(ctx, idp.OrganizationRef{ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain})
+	org, err := r.organization(ctx, conn, provider, idp.OrganizationRef{ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain})
 	if errors.Is(err, idp.ErrNotFound) {
 		// Whoever may not target an organization is not told whether it exists.
 		asked := &idp.Organization{ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain}
@@ -52,8 +73,13 @@ func (r *Reconciler) resolve(ctx context.Context, p *v1alpha1.SecurityPolicy, sp
 	if err := r.allowed(ctx, p.Namespace, conn, &org, what); err != nil {
 		return target{}, err
 	}
-	t.name, t.key.scope = org.Name, idp.InOrganization(org.ID)
-	return t, nil
+	return newTarget(conn, provider, org), nil
+}
+
+// organization looks an organization up, at most once between two full
+// comparisons.
+func (r *Reconciler) organization(ctx context.Context, conn *v1alpha1.ZitadelConnection, provider Provider, ref idp.OrganizationRef) (idp.Organization, error) {
+	return r.directory.find(ctx, conn.Name, provider, ref, r.now(), r.resync(conn))
 }
 
 // connection finds a connection by name, and the provider behind it.

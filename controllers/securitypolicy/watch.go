@@ -3,10 +3,10 @@ package securitypolicy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,32 +15,54 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/policy"
 )
 
-// IndexConnection is the field index from a ZitadelConnection's name to the
-// policies that name it.
-const IndexConnection = "spec.targets.zitadel.connection"
+// Field indexes.
+const (
+	// IndexConnection leads from a ZitadelConnection's name to the policies
+	// that name it.
+	IndexConnection = "spec.targets.zitadel.connection"
+	// IndexTarget leads from a key of package policy to the policies with that
+	// target.
+	IndexTarget = "spec.targets.zitadel"
+	// IndexHolder leads from a policy, as namespace/name, to the claims it has a
+	// part in.
+	IndexHolder = "metadata.annotations.policies"
+)
 
-// SetupWithManager says what wakes the reconciler: a policy's spec, its
-// connection's spec or readiness, its namespace's labels, and a claim that was
-// let go of.
+// SetupWithManager says what wakes the reconciler: a policy's spec, that of
+// another policy at one of its targets, its connection's spec or readiness, its
+// namespace's labels, and what Zitadel's events say.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.SecurityPolicy{}, IndexConnection, connectionsOf)
-	if err != nil {
-		return fmt.Errorf("indexing policies by connection: %w", err)
+	for _, index := range []struct {
+		obj   client.Object
+		field string
+		of    client.IndexerFunc
+	}{
+		{&v1alpha1.SecurityPolicy{}, IndexConnection, connectionsOf},
+		{&v1alpha1.SecurityPolicy{}, IndexTarget, targetKeysOf},
+		{&corev1.ConfigMap{}, IndexHolder, holdersOf},
+	} {
+		if err := mgr.GetFieldIndexer().IndexField(context.Background(), index.obj, index.field, index.of); err != nil {
+			return fmt.Errorf("indexing by %s: %w", index.field, err)
+		}
 	}
+	r.wakeups = make(chan event.GenericEvent)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("securitypolicy").
 		For(&v1alpha1.SecurityPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.policiesSharingTargets),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ZitadelConnection{}, handler.EnqueueRequestsFromMapFunc(r.policiesOfConnection),
 			builder.WithPredicates(connectionChanged)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.policiesInNamespace),
 			builder.WithPredicates(predicate.LabelChangedPredicate{})).
-		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.policiesWaitingForClaim),
-			builder.WithPredicates(claimReleased)).
+		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: parallelPolicies, RateLimiter: kube.RetryLimiter()}).
 		Complete(r)
 }
@@ -51,42 +73,58 @@ const parallelPolicies = 4
 func connectionsOf(obj client.Object) []string {
 	var names []string
 	for _, t := range obj.(*v1alpha1.SecurityPolicy).Spec.Targets.Zitadel {
-		names = append(names, t.Connection)
+		if !slices.Contains(names, t.Connection) {
+			names = append(names, t.Connection)
+		}
 	}
 	return names
 }
 
+func targetKeysOf(obj client.Object) []string {
+	return policy.TargetKeys(&obj.(*v1alpha1.SecurityPolicy).Spec)
+}
+
 func (r *Reconciler) policiesOfConnection(ctx context.Context, conn client.Object) []reconcile.Request {
-	return r.policies(ctx, nil, client.MatchingFields{IndexConnection: conn.GetName()})
+	return r.policies(ctx, client.MatchingFields{IndexConnection: conn.GetName()})
 }
 
 func (r *Reconciler) policiesInNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
-	return r.policies(ctx, nil, client.InNamespace(namespace.GetName()))
+	return r.policies(ctx, client.InNamespace(namespace.GetName()))
 }
 
-func (r *Reconciler) policiesWaitingForClaim(ctx context.Context, claim client.Object) []reconcile.Request {
-	waits := func(p *v1alpha1.SecurityPolicy) bool {
-		for _, t := range p.Status.Targets {
-			if t.Reason == v1alpha1.ReasonTargetConflict {
-				return true
+// policiesSharingTargets lists the others whose outcome depends on what this one
+// says: those at the same target, and below an instance all.
+func (r *Reconciler) policiesSharingTargets(ctx context.Context, obj client.Object) []reconcile.Request {
+	seen := map[reconcile.Request]bool{{NamespacedName: client.ObjectKeyFromObject(obj)}: true}
+	var others []reconcile.Request
+	add := func(found []reconcile.Request) {
+		for _, other := range found {
+			if !seen[other] {
+				seen[other] = true
+				others = append(others, other)
 			}
 		}
-		return false
 	}
-	return r.policies(ctx, waits, client.MatchingFields{IndexConnection: claim.GetLabels()[labelConnection]})
+	p := obj.(*v1alpha1.SecurityPolicy)
+	for i, key := range policy.TargetKeys(&p.Spec) {
+		if t := p.Spec.Targets.Zitadel[i]; t.Organization == nil {
+			add(r.policies(ctx, client.MatchingFields{IndexConnection: t.Connection}))
+			continue
+		}
+		add(r.policies(ctx, client.MatchingFields{IndexTarget: key}))
+	}
+	return others
 }
 
-func (r *Reconciler) policies(ctx context.Context, filter func(*v1alpha1.SecurityPolicy) bool, opts ...client.ListOption) []reconcile.Request {
+func (r *Reconciler) policies(ctx context.Context, which client.ListOption) []reconcile.Request {
 	list := &v1alpha1.SecurityPolicyList{}
-	if err := r.Client.List(ctx, list, opts...); err != nil {
+	if err := r.Client.List(ctx, list, which, client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing the policies to wake")
 		return nil
 	}
 	var requests []reconcile.Request
 	for i := range list.Items {
-		if p := &list.Items[i]; filter == nil || filter(p) {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: p.Name}})
-		}
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 	}
 	return requests
 }
@@ -103,12 +141,4 @@ func readiness(obj client.Object) string {
 		return ""
 	}
 	return string(c.Status) + c.Reason
-}
-
-// claimReleased passes claims that are gone.
-var claimReleased = predicate.Funcs{
-	CreateFunc:  func(event.CreateEvent) bool { return false },
-	UpdateFunc:  func(event.UpdateEvent) bool { return false },
-	DeleteFunc:  func(event.DeleteEvent) bool { return true },
-	GenericFunc: func(event.GenericEvent) bool { return false },
 }

@@ -13,47 +13,25 @@ import (
 // and means 24 hours in login version 2.
 const freshFor = 15 * time.Minute
 
-// Desired translates a spec into the settings it manages and the values it
-// wants. What the spec leaves out is absent. found is needed where a spec sets
-// a limit and not a value: what is already stricter stays as it is; nil where
+// Desired translates rules into the settings they manage and the values they
+// want. What the rules leave out is absent. found is needed where rules set a
+// limit and not a value: what is already stricter stays as it is; nil where
 // only the names of the settings matter.
-func Desired(spec *v1alpha1.SecurityPolicySpec, found idp.Settings) idp.Settings {
+func Desired(r Rules, found idp.Settings) idp.Settings {
 	w := idp.Settings{}
-	wantMFA(w, spec.MFA)
-	wantSession(w, spec.Session)
-	wantLogin(w, spec.Login)
-	wantPassword(w, spec.Password)
-	wantLockout(w, spec.Lockout)
-	if spec.MFA != nil && spec.MFA.Enforcement == v1alpha1.EnforcementAlwaysRequired {
+	wantMFA(w, &r.MFA)
+	wantSession(w, &r.Session)
+	wantLogin(w, &r.Login)
+	wantPassword(w, &r.Password)
+	wantLockout(w, &r.Lockout)
+	if r.ChecksFresh {
 		limit(w, idp.SecondFactorCheckLifetime, found)
 		limit(w, idp.MultiFactorCheckLifetime, found)
 	}
 	return w
 }
 
-// InMode returns the part of the desired settings that the policy's mode puts
-// in force: nothing in Audit or when disabled, all but the force flags in Warn.
-func InMode(spec *v1alpha1.SecurityPolicySpec, desired idp.Settings) idp.Settings {
-	if !Enabled(spec) || spec.Mode == v1alpha1.ModeAudit {
-		return idp.Settings{}
-	}
-	in := idp.Settings{}.Overlay(desired)
-	if spec.Mode == v1alpha1.ModeWarn {
-		delete(in, idp.ForceMFA)
-		delete(in, idp.ForceMFALocalOnly)
-	}
-	return in
-}
-
-// Enabled tells whether the policy is enabled; unset means it is.
-func Enabled(spec *v1alpha1.SecurityPolicySpec) bool {
-	return spec.Enabled == nil || *spec.Enabled
-}
-
 func wantMFA(w idp.Settings, mfa *v1alpha1.MFASettings) {
-	if mfa == nil {
-		return
-	}
 	if mfa.Enforcement != "" {
 		required := mfa.Enforcement != v1alpha1.EnforcementOptional
 		localOnly := mfa.AppliesTo == v1alpha1.LocalUsersOnly
@@ -90,9 +68,6 @@ var settingsOf = map[v1alpha1.Method][]idp.Setting{
 }
 
 func wantSession(w idp.Settings, s *v1alpha1.SessionSettings) {
-	if s == nil {
-		return
-	}
 	minutes(w, idp.SecondFactorCheckLifetime, s.SecondFactorMinutes)
 	minutes(w, idp.MultiFactorCheckLifetime, s.MultiFactorMinutes)
 	minutes(w, idp.PasswordCheckLifetime, s.PasswordMinutes)
@@ -100,9 +75,6 @@ func wantSession(w idp.Settings, s *v1alpha1.SessionSettings) {
 }
 
 func wantLogin(w idp.Settings, l *v1alpha1.LoginSettings) {
-	if l == nil {
-		return
-	}
 	permit(w, idp.AllowPassword, l.PasswordLogin)
 	permit(w, idp.AllowRegister, l.Registration)
 	permit(w, idp.AllowExternalIDP, l.ExternalIDPs)
@@ -117,9 +89,6 @@ func wantLogin(w idp.Settings, l *v1alpha1.LoginSettings) {
 }
 
 func wantPassword(w idp.Settings, p *v1alpha1.PasswordSettings) {
-	if p == nil {
-		return
-	}
 	count(w, idp.PasswordMinLength, p.MinLength)
 	require(w, idp.PasswordHasUppercase, p.RequireUppercase)
 	require(w, idp.PasswordHasLowercase, p.RequireLowercase)
@@ -130,9 +99,6 @@ func wantPassword(w idp.Settings, p *v1alpha1.PasswordSettings) {
 }
 
 func wantLockout(w idp.Settings, l *v1alpha1.LockoutSettings) {
-	if l == nil {
-		return
-	}
 	count(w, idp.MaxPasswordAttempts, l.MaxPasswordAttempts)
 	count(w, idp.MaxOTPAttempts, l.MaxOTPAttempts)
 }

@@ -1,0 +1,87 @@
+package securitypolicy
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/idp"
+	"github.com/neosc/mfa-operator/internal/policy"
+)
+
+// below is what became of the organizations under an instance that have
+// settings of their own. In Zitadel those replace the instance's, so a baseline
+// has to be held there, too.
+type below struct {
+	known   bool // which organizations those are
+	results []result
+}
+
+// settleBelow brings every organization under an instance that has settings of
+// its own to at least what the policies of the instance want. A policy of the
+// organization's own may be among them; then this is where it is settled as
+// well, with the same outcome.
+func (r *Reconciler) settleBelow(ctx context.Context, p *v1alpha1.SecurityPolicy, instance target) (below, error) {
+	conn := instance.connection
+	own, known := r.Census.OwnSettings(conn.Name)
+	if !known {
+		return below{}, nil
+	}
+	ids := map[string]bool{}
+	for _, g := range policy.Desired(policy.RulesOf(&p.Spec), nil).Groups() {
+		for _, id := range own[g] {
+			ids[id] = true
+		}
+	}
+	results := make([]result, 0, len(ids))
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		results = append(results, result{target: target{key: targetKey{conn.Name, idp.InOrganization(id)}}})
+	}
+	err := r.work(ctx, p, results, func(ctx context.Context, one *result) {
+		org, err := r.organization(ctx, conn, instance.provider, idp.OrganizationRef{ID: one.target.key.scope.OrganizationID})
+		if errors.Is(err, idp.ErrNotFound) {
+			one.gone = true // since the census was taken
+			return
+		}
+		if one.err = err; err != nil {
+			return
+		}
+		one.target = newTarget(conn, instance.provider, org)
+		if one.applicable, one.err = r.applicableAt(ctx, conn, org); one.err == nil {
+			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
+		}
+	})
+	results = slices.DeleteFunc(results, func(one result) bool {
+		return one.gone || len(one.applicable.inForce().OwnGroups()) > 0
+	})
+	return below{known: true, results: results}, err
+}
+
+// status counts them.
+func (b below) status() *v1alpha1.OrganizationsStatus {
+	if !b.known {
+		return nil
+	}
+	s := &v1alpha1.OrganizationsStatus{OwnSettings: int32(len(b.results))} //nolint:gosec // organizations, not millions
+	for _, one := range b.results {
+		switch {
+		case one.err != nil:
+			s.Failed++
+		case !one.settled.held.Empty():
+			s.Raised++
+		}
+	}
+	return s
+}
+
+// failure returns the first that failed, nil if none did.
+func (b below) failure() *result {
+	for i := range b.results {
+		if b.results[i].err != nil {
+			return &b.results[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/idp"
+)
+
+// TargetKeys returns, for each target of a spec, the key to find it by in an
+// index: equal keys, same target. An organization has a key for each way to
+// select it; KeysOf lists them.
+func TargetKeys(spec *v1alpha1.SecurityPolicySpec) []string {
+	keys := make([]string, 0, len(spec.Targets.Zitadel))
+	for i := range spec.Targets.Zitadel {
+		t := &spec.Targets.Zitadel[i]
+		switch s := t.Organization; {
+		case s == nil:
+			keys = append(keys, InstanceKey(t.Connection))
+		case s.ID != "":
+			keys = append(keys, t.Connection+"/id/"+s.ID)
+		case s.Name != "":
+			keys = append(keys, t.Connection+"/name/"+s.Name)
+		default:
+			keys = append(keys, t.Connection+"/domain/"+s.PrimaryDomain)
+		}
+	}
+	return keys
+}
+
+// InstanceKey is the key of a connection's instance.
+func InstanceKey(connection string) string { return connection + "/instance" }
+
+// KeysOf returns the keys an organization can be targeted by.
+func KeysOf(connection string, org idp.Organization) []string {
+	return []string{
+		connection + "/id/" + org.ID,
+		connection + "/name/" + org.Name,
+		connection + "/domain/" + org.PrimaryDomain,
+	}
+}
+
+// ContributionOf returns what a policy contributes with these rules: InForce of
+// its spec for what is, RulesOf for what would be. floor says that it targets
+// the instance and is looked at for an organization.
+func ContributionOf(p *v1alpha1.SecurityPolicy, r Rules, floor bool) Contribution {
+	return Contribution{
+		Policy:   types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
+		Rules:    r,
+		Floor:    floor,
+		Priority: p.Spec.Priority,
+		Created:  p.CreationTimestamp.Time,
+	}
+}

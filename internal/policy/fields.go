@@ -1,0 +1,208 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+)
+
+// FieldMethods is the path of the field that several policies can only narrow.
+const FieldMethods = "mfa.methods"
+
+// fields lists every field of Rules with what becomes of it when several
+// policies set it: the stricter value wins where there is a stricter side,
+// precedence decides where there is none.
+var fields = []field{
+	enforcementField,
+	strictest(FieldMethods, "what every policy allows", func(r *Rules) *[]v1alpha1.Method { return &r.MFA.Methods }, common),
+	strictest("mfa.passkeyLogin", "Forbidden", func(r *Rules) *v1alpha1.Permission { return &r.MFA.PasskeyLogin }, ranked(v1alpha1.Allowed, v1alpha1.Forbidden)),
+	strictest("mfa.setupPrompt", "the most frequent", func(r *Rules) **v1alpha1.SetupPrompt { return &r.MFA.SetupPrompt }, mostFrequent),
+	freshField,
+	strictest("session.secondFactorMinutes", "the shortest", func(r *Rules) **int32 { return &r.Session.SecondFactorMinutes }, least),
+	strictest("session.multiFactorMinutes", "the shortest", func(r *Rules) **int32 { return &r.Session.MultiFactorMinutes }, least),
+	strictest("session.passwordMinutes", "the shortest", func(r *Rules) **int32 { return &r.Session.PasswordMinutes }, least),
+	strictest("session.externalLoginMinutes", "the shortest", func(r *Rules) **int32 { return &r.Session.ExternalLoginMinutes }, least),
+	permission("login.passwordLogin", func(r *Rules) *v1alpha1.Permission { return &r.Login.PasswordLogin }),
+	permission("login.registration", func(r *Rules) *v1alpha1.Permission { return &r.Login.Registration }),
+	permission("login.externalIdPs", func(r *Rules) *v1alpha1.Permission { return &r.Login.ExternalIDPs }),
+	permission("login.domainDiscovery", func(r *Rules) *v1alpha1.Permission { return &r.Login.DomainDiscovery }),
+	permission("login.passwordResetLink", func(r *Rules) *v1alpha1.Permission { return &r.Login.PasswordResetLink }),
+	// Allowed hides who exists.
+	strictest("login.unknownUsernames", "Allowed", func(r *Rules) *v1alpha1.Permission { return &r.Login.UnknownUsernames }, ranked(v1alpha1.Forbidden, v1alpha1.Allowed)),
+	permission("login.loginWithEmail", func(r *Rules) *v1alpha1.Permission { return &r.Login.LoginWithEmail }),
+	permission("login.loginWithPhone", func(r *Rules) *v1alpha1.Permission { return &r.Login.LoginWithPhone }),
+	byPrecedence("login.defaultRedirectURI", func(r *Rules) **string { return &r.Login.DefaultRedirectURI }),
+	strictest("password.minLength", "the longest", func(r *Rules) **int32 { return &r.Password.MinLength }, most),
+	requirement("password.requireUppercase", func(r *Rules) *v1alpha1.Requirement { return &r.Password.RequireUppercase }),
+	requirement("password.requireLowercase", func(r *Rules) *v1alpha1.Requirement { return &r.Password.RequireLowercase }),
+	requirement("password.requireNumber", func(r *Rules) *v1alpha1.Requirement { return &r.Password.RequireNumber }),
+	requirement("password.requireSymbol", func(r *Rules) *v1alpha1.Requirement { return &r.Password.RequireSymbol }),
+	strictest("password.expireAfterDays", "the shortest; 0 is never", func(r *Rules) **int32 { return &r.Password.ExpireAfterDays }, leastButZero),
+	byPrecedence("password.warnBeforeDays", func(r *Rules) **int32 { return &r.Password.WarnBeforeDays }),
+	strictest("lockout.maxPasswordAttempts", "the fewest", func(r *Rules) **int32 { return &r.Lockout.MaxPasswordAttempts }, least),
+	strictest("lockout.maxOTPAttempts", "the fewest", func(r *Rules) **int32 { return &r.Lockout.MaxOTPAttempts }, least),
+}
+
+// field is one field of Rules.
+type field struct {
+	path string
+	// also is a second field that only has a meaning together with this one.
+	also string
+	// wins says for people which value wins; empty: that of highest precedence.
+	wins string
+	set  func(*Rules) bool
+	show func(*Rules) string
+	// copy takes the field over.
+	copy func(into, from *Rules)
+	// join makes into the stricter of both, which are set; nil where there is
+	// no stricter side. It is commutative, associative and idempotent.
+	join func(into, from *Rules)
+}
+
+func byPrecedence[T any](path string, at func(*Rules) *T) field {
+	return field{
+		path: path,
+		set:  func(r *Rules) bool { return !reflect.ValueOf(at(r)).Elem().IsZero() },
+		show: func(r *Rules) string { return shown(*at(r)) },
+		copy: func(into, from *Rules) { *at(into) = *at(from) },
+	}
+}
+
+func strictest[T any](path, wins string, at func(*Rules) *T, stricter func(a, b T) T) field {
+	f := byPrecedence(path, at)
+	f.wins = wins
+	f.join = func(into, from *Rules) { *at(into) = stricter(*at(into), *at(from)) }
+	return f
+}
+
+func permission(path string, at func(*Rules) *v1alpha1.Permission) field {
+	return strictest(path, "Forbidden", at, ranked(v1alpha1.Allowed, v1alpha1.Forbidden))
+}
+
+func requirement(path string, at func(*Rules) *v1alpha1.Requirement) field {
+	return strictest(path, "Required", at, ranked(v1alpha1.NotRequired, v1alpha1.Required))
+}
+
+// enforcementField takes the enforcement and whom it applies to as one: an
+// audience without enforcement says nothing.
+var enforcementField = field{
+	path: "mfa.enforcement",
+	also: "mfa.appliesTo",
+	wins: "the stricter, for AllUsers if any of those that force says so",
+	set:  func(r *Rules) bool { return r.MFA.Enforcement != "" },
+	show: func(r *Rules) string {
+		if r.MFA.Enforcement != v1alpha1.EnforcementOptional && r.MFA.AppliesTo == v1alpha1.LocalUsersOnly {
+			return string(r.MFA.Enforcement) + " for " + string(v1alpha1.LocalUsersOnly)
+		}
+		return string(r.MFA.Enforcement)
+	},
+	copy: func(into, from *Rules) {
+		into.MFA.Enforcement, into.MFA.AppliesTo = from.MFA.Enforcement, audience(from)
+	},
+	join: func(into, from *Rules) {
+		who := v1alpha1.LocalUsersOnly
+		for _, r := range []*Rules{into, from} {
+			if r.MFA.Enforcement != v1alpha1.EnforcementOptional && audience(r) == v1alpha1.AllUsers {
+				who = v1alpha1.AllUsers
+			}
+		}
+		into.MFA.Enforcement = ranked(v1alpha1.EnforcementOptional, v1alpha1.EnforcementRequiredOnFirstLogin,
+			v1alpha1.EnforcementAlwaysRequired)(into.MFA.Enforcement, from.MFA.Enforcement)
+		into.MFA.AppliesTo = who
+		into.MFA.AppliesTo = audience(into)
+	},
+}
+
+// audience is whom the enforcement applies to; unset, and where nothing is
+// forced, AllUsers.
+func audience(r *Rules) v1alpha1.Audience {
+	if r.MFA.AppliesTo == v1alpha1.LocalUsersOnly && r.MFA.Enforcement != v1alpha1.EnforcementOptional {
+		return v1alpha1.LocalUsersOnly
+	}
+	return v1alpha1.AllUsers
+}
+
+// freshField is no field of a spec: AlwaysRequired brings it along.
+var freshField = strictest("mfa.enforcement.checksFresh", "wanted", func(r *Rules) *bool { return &r.ChecksFresh },
+	func(a, b bool) bool { return a || b })
+
+// ranked picks the value that stands later in order.
+func ranked[T comparable](order ...T) func(a, b T) T {
+	return func(a, b T) T {
+		if slices.Index(order, b) > slices.Index(order, a) {
+			return b
+		}
+		return a
+	}
+}
+
+func least(a, b *int32) *int32 { return pick(*b < *a, b, a) }
+
+func most(a, b *int32) *int32 { return pick(*b > *a, b, a) }
+
+func leastButZero(a, b *int32) *int32 {
+	switch {
+	case *a == 0:
+		return b
+	case *b == 0:
+		return a
+	default:
+		return least(a, b)
+	}
+}
+
+func mostFrequent(a, b *v1alpha1.SetupPrompt) *v1alpha1.SetupPrompt {
+	switch {
+	case a.EveryHours == nil:
+		return b
+	case b.EveryHours == nil:
+		return a
+	default:
+		return pick(*b.EveryHours < *a.EveryHours, b, a)
+	}
+}
+
+// common returns the methods that are in both.
+func common(a, b []v1alpha1.Method) []v1alpha1.Method {
+	both := []v1alpha1.Method{}
+	for _, m := range a {
+		if slices.Contains(b, m) {
+			both = append(both, m)
+		}
+	}
+	return both
+}
+
+func pick[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
+}
+
+// shown renders a value for people; equal values look the same.
+func shown(value any) string {
+	switch v := value.(type) {
+	case *int32:
+		return fmt.Sprint(*v)
+	case *string:
+		return cmp.Or(*v, `""`)
+	case *v1alpha1.SetupPrompt:
+		if v.EveryHours == nil {
+			return string(v1alpha1.PromptNever)
+		}
+		return fmt.Sprintf("every %d hours", *v.EveryHours)
+	case []v1alpha1.Method:
+		names := make([]string, len(v))
+		for i, m := range slices.Sorted(slices.Values(v)) {
+			names[i] = string(m)
+		}
+		return "[" + strings.Join(names, ", ") + "]"
+	default:
+		return fmt.Sprint(v)
+	}
+}
