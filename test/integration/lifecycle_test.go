@@ -220,28 +220,6 @@ func TestDroppedField(t *testing.T) {
 	}
 }
 
-// TestOneTargetHasOnePolicy: the second policy says who holds the target, and
-// takes over when it is free.
-func TestOneTargetHasOnePolicy(t *testing.T) {
-	w := newWorld(t)
-	first := w.policy("first", "", sixAttempts)
-	w.create(first)
-	w.ready(first)
-	second := w.policy("second", "", func(spec *v1alpha1.SecurityPolicySpec) {
-		spec.Lockout = &v1alpha1.LockoutSettings{MaxPasswordAttempts: ptr.To[int32](9)}
-	})
-	w.create(second)
-	ready := w.failing(second, v1alpha1.ReasonTargetConflict)
-	w.Expect(ready.Message).To(ContainSubstring(w.namespace + "/first"))
-	held, _ := w.zitadel.LockoutPolicy("")
-	w.Expect(held.MaxPasswordAttempts).To(BeEquivalentTo(6))
-
-	w.Expect(cluster.client.Delete(w.ctx, first)).To(Succeed())
-	w.ready(second)
-	held, _ = w.zitadel.LockoutPolicy("")
-	w.Expect(held.MaxPasswordAttempts).To(BeEquivalentTo(9))
-}
-
 func (w *world) gone(obj client.Object) {
 	w.t.Helper()
 	w.Eventually(func() bool {
