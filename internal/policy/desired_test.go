@@ -158,7 +158,7 @@ func TestEachFieldWantsItsSettingsAndNoOthers(t *testing.T) {
 				t.Errorf("%s is not in the table", path)
 			}
 			for _, c := range fields[path] {
-				if got := policy.Desired(&c.spec, nil); !maps.Equal(got, c.want) {
+				if got := policy.Desired(policy.RulesOf(&c.spec), nil); !maps.Equal(got, c.want) {
 					t.Errorf("%s:\n got %v\nwant %v", path, got, c.want)
 				}
 			}
@@ -174,7 +174,7 @@ func TestEverySettingCanBeWanted(t *testing.T) {
 	wanted := idp.Settings{}
 	for _, cases := range fields {
 		for _, c := range cases {
-			maps.Copy(wanted, policy.Desired(&c.spec, nil))
+			maps.Copy(wanted, policy.Desired(policy.RulesOf(&c.spec), nil))
 		}
 	}
 	for _, s := range idp.AllSettings() {
@@ -196,7 +196,7 @@ func TestASpecWithoutSettingsWantsNothing(t *testing.T) {
 		{MFA: &v1alpha1.MFASettings{}, Session: &v1alpha1.SessionSettings{}, Login: &v1alpha1.LoginSettings{},
 			Password: &v1alpha1.PasswordSettings{}, Lockout: &v1alpha1.LockoutSettings{}},
 	} {
-		if got := policy.Desired(&s, idp.Settings{idp.ForceMFA: yes, idp.SecondFactorCheckLifetime: lasting}); len(got) > 0 {
+		if got := policy.Desired(policy.RulesOf(&s), idp.Settings{idp.ForceMFA: yes, idp.SecondFactorCheckLifetime: lasting}); len(got) > 0 {
 			t.Errorf("%+v wants %v", s, got)
 		}
 	}
@@ -208,7 +208,7 @@ func TestNeverBothForceFlags(t *testing.T) {
 	for _, e := range []v1alpha1.Enforcement{"", v1alpha1.EnforcementOptional, v1alpha1.EnforcementRequiredOnFirstLogin, v1alpha1.EnforcementAlwaysRequired} {
 		for _, a := range []v1alpha1.Audience{"", v1alpha1.AllUsers, v1alpha1.LocalUsersOnly} {
 			s := mfa(v1alpha1.MFASettings{Enforcement: e, AppliesTo: a})
-			after := idp.Settings{idp.ForceMFA: yes, idp.ForceMFALocalOnly: yes}.Overlay(policy.Desired(&s, nil))
+			after := idp.Settings{idp.ForceMFA: yes, idp.ForceMFALocalOnly: yes}.Overlay(policy.Desired(policy.RulesOf(&s), nil))
 			if e != "" && after[idp.ForceMFA].Bool() && after[idp.ForceMFALocalOnly].Bool() {
 				t.Errorf("%s for %s leaves both flags on", e, a)
 			}
@@ -244,40 +244,44 @@ func TestAlwaysRequiredKeepsChecksFresh(t *testing.T) {
 		if c.known {
 			found[idp.SecondFactorCheckLifetime], found[idp.MultiFactorCheckLifetime] = idp.Duration(c.found), idp.Duration(c.found)
 		}
-		got := policy.Desired(&s, found)
+		got := policy.Desired(policy.RulesOf(&s), found)
 		for _, lifetime := range []idp.Setting{idp.SecondFactorCheckLifetime, idp.MultiFactorCheckLifetime} {
 			if got[lifetime] != idp.Duration(c.want) {
 				t.Errorf("%s: %s is %s, want %s", c.why, lifetime, got[lifetime], c.want)
 			}
 		}
-		if again := policy.Desired(&s, found.Overlay(got)); !maps.Equal(again, got) {
+		if again := policy.Desired(policy.RulesOf(&s), found.Overlay(got)); !maps.Equal(again, got) {
 			t.Errorf("%s: once written it wants something else: %v", c.why, again)
 		}
 	}
 }
 
-func TestInMode(t *testing.T) {
-	desired := idp.Settings{idp.ForceMFA: yes, idp.ForceMFALocalOnly: no, idp.SecondFactorTOTP: yes, idp.MaxOTPAttempts: idp.Number(5)}
-	unforced := idp.Settings{idp.SecondFactorTOTP: yes, idp.MaxOTPAttempts: idp.Number(5)}
+func TestInForce(t *testing.T) {
+	all := spec{
+		MFA:     &v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementAlwaysRequired, Methods: []v1alpha1.Method{v1alpha1.MethodTOTP}},
+		Lockout: &v1alpha1.LockoutSettings{MaxOTPAttempts: ptr.To[int32](5)},
+	}
+	enforced := policy.Desired(policy.RulesOf(&all), nil)
+	unforced := maps.Clone(enforced)
+	delete(unforced, idp.ForceMFA)
+	delete(unforced, idp.ForceMFALocalOnly)
 	for _, c := range []struct {
-		spec spec
-		want idp.Settings
-		why  string
+		mode    v1alpha1.Mode
+		enabled *bool
+		want    idp.Settings
+		why     string
 	}{
-		{spec{}, desired, "unset means enabled and Enforce"},
-		{spec{Mode: v1alpha1.ModeEnforce, Enabled: ptr.To(true)}, desired, "Enforce does all"},
-		{spec{Mode: v1alpha1.ModeWarn}, unforced, "Warn blocks nobody"},
-		{spec{Mode: v1alpha1.ModeAudit}, idp.Settings{}, "Audit writes nothing"},
-		{spec{Mode: v1alpha1.ModeEnforce, Enabled: ptr.To(false)}, idp.Settings{}, "disabled is out of force"},
-		{spec{Mode: v1alpha1.ModeWarn, Enabled: ptr.To(false)}, idp.Settings{}, "disabled is out of force"},
+		{"", nil, enforced, "unset means enabled and Enforce"},
+		{v1alpha1.ModeEnforce, ptr.To(true), enforced, "Enforce does all"},
+		{v1alpha1.ModeWarn, nil, unforced, "Warn blocks nobody, and keeps checks fresh"},
+		{v1alpha1.ModeAudit, nil, idp.Settings{}, "Audit writes nothing"},
+		{v1alpha1.ModeEnforce, ptr.To(false), idp.Settings{}, "disabled is out of force"},
+		{v1alpha1.ModeWarn, ptr.To(false), idp.Settings{}, "disabled is out of force"},
 	} {
-		got := policy.InMode(&c.spec, desired)
-		if !maps.Equal(got, c.want) {
+		s := all
+		s.Mode, s.Enabled = c.mode, c.enabled
+		if got := policy.Desired(policy.InForce(&s), nil); !maps.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.why, got, c.want)
-		}
-		got[idp.AllowRegister] = yes
-		if len(desired) != 4 {
-			t.Fatalf("%s: the desired settings are shared with the caller", c.why)
 		}
 	}
 }

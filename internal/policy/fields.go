@@ -206,3 +206,23 @@ func shown(value any) string {
 		return fmt.Sprint(v)
 	}
 }
+
+// FieldRule says for people what becomes of a field that several policies set.
+type FieldRule struct {
+	// Path of the field in the spec.
+	Path string
+	// Wins says which value does; empty: that of the highest precedence.
+	Wins string
+}
+
+// FieldRules lists every field that can come from several policies.
+func FieldRules() []FieldRule {
+	var rules []FieldRule
+	for _, f := range fields {
+		rules = append(rules, FieldRule{f.path, f.wins})
+		if f.also != "" {
+			rules = append(rules, FieldRule{f.also, f.wins})
+		}
+	}
+	return rules
+}
