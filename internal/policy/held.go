@@ -158,8 +158,6 @@ func (h Held) Equal(other Held) bool {
 // Empty tells whether nothing is held.
 func (h Held) Empty() bool { return len(h.Entries) == 0 }
 
-
-
 // WayToLeave says what becomes of a setting that a policy asked for and that is
 // not wanted any more. p is nil if the policy is gone; targets tells whether its
 // spec still names the target.

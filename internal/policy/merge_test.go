@@ -246,7 +246,9 @@ func TestMergedIsNeverWeaker(t *testing.T) {
 }
 
 func TestNoMethodInCommon(t *testing.T) {
-	only := func(m ...v1alpha1.Method) spec { return mfa(v1alpha1.MFASettings{Methods: append([]v1alpha1.Method{}, m...)}) }
+	only := func(m ...v1alpha1.Method) spec {
+		return mfa(v1alpha1.MFASettings{Methods: append([]v1alpha1.Method{}, m...)})
+	}
 	for _, c := range []struct {
 		specs []spec
 		want  bool
