@@ -42,22 +42,24 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	if err := connections.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up ZitadelConnection: %w", err)
 	}
+	census := &zitadelconnection.Census{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Namespace: s.Namespace,
+	}
 	policies := &securitypolicy.Reconciler{
 		Client: mgr.GetClient(), Providers: outside.Providers, Census: outside.Census, Events: recorder,
 		Namespace: s.Namespace, Resync: s.Resync,
 	}
-	if err := policies.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("setting up SecurityPolicy: %w", err)
-	}
-	census := &zitadelconnection.Census{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Namespace: s.Namespace,
-	}
+	census.Taken = policies.CensusTaken
 	if err := census.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the census: %w", err)
 	}
+	if err := policies.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up SecurityPolicy: %w", err)
+	}
 	follower := &zitadelconnection.Follower{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder,
-		Listeners: []zitadelconnection.Listener{census},
+		// The census first: a policy that is woken looks at it.
+		Listeners: []zitadelconnection.Listener{census, policies},
 	}
 	if err := follower.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the follower of events: %w", err)

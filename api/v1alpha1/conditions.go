@@ -53,10 +53,6 @@ const (
 	// only while it is True, with the reason of Ready.
 	ConditionStalled = "Stalled"
 
-	// ConditionEventsFollowed tells whether changes are found from Zitadel's
-	// event log.
-	ConditionEventsFollowed = "EventsFollowed"
-
 	// ConditionCredentialExpiring warns that a connection's key or token ends
 	// soon. Absent when the end is not known.
 	//

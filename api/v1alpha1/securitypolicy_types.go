@@ -558,6 +558,27 @@ type TargetStatus struct {
 	LastChangeTime *metav1.Time `json:"lastChangeTime,omitempty"`
 }
 
+// Impact counts the users a policy reaches, as if it were in mode Enforce.
+// Users who are locked or inactive do not count.
+type Impact struct {
+	// usersInScope is the sum of the three others.
+	// +required
+	UsersInScope int64 `json:"usersInScope"`
+
+	// compliant users have what is demanded of them, be it nothing.
+	// +required
+	Compliant int64 `json:"compliant"`
+
+	// willBePrompted users have to set up a factor at their next sign-in.
+	// +required
+	WillBePrompted int64 `json:"willBePrompted"`
+
+	// willBeBlocked users cannot sign in: no factor they could set up is
+	// allowed, or no way to sign in that they have.
+	// +required
+	WillBeBlocked int64 `json:"willBeBlocked"`
+}
+
 // SecurityPolicyStatus is what became of the policy.
 type SecurityPolicyStatus struct {
 	// observedGeneration is the generation of the spec this status speaks of.
@@ -575,6 +596,12 @@ type SecurityPolicyStatus struct {
 	// inForce counts the targets in force out of all, such as 2/3.
 	// +optional
 	InForce string `json:"inForce,omitempty"`
+
+	// impact counts the users the policy reaches, as if it were in mode Enforce.
+	// Unset: a target failed, the account may not read Zitadel's events, or
+	// users are still being counted.
+	// +optional
+	Impact *Impact `json:"impact,omitempty"`
 
 	// targets has one entry for each target of the spec, and for each that was
 	// removed from it and is not cleaned up yet.
@@ -595,6 +622,9 @@ type SecurityPolicyStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Users",type=integer,priority=1,JSONPath=`.status.impact.usersInScope`
+// +kubebuilder:printcolumn:name="Prompted",type=integer,priority=1,JSONPath=`.status.impact.willBePrompted`
+// +kubebuilder:printcolumn:name="Blocked",type=integer,priority=1,JSONPath=`.status.impact.willBeBlocked`
 // +kubebuilder:printcolumn:name="Methods",type=string,priority=1,JSONPath=`.spec.mfa.methods`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type SecurityPolicy struct {

@@ -25,19 +25,16 @@ type below struct {
 // well, with the same outcome.
 func (r *Reconciler) settleBelow(ctx context.Context, p *v1alpha1.SecurityPolicy, instance target) (below, error) {
 	conn := instance.connection
-	own, known := r.Census.OwnSettings(conn.Name)
+	census, known := r.Census.Of(conn.Name)
 	if !known {
 		return below{}, nil
 	}
-	ids := map[string]bool{}
-	for _, g := range policy.Desired(policy.RulesOf(&p.Spec), nil).Groups() {
-		for _, id := range own[g] {
-			ids[id] = true
+	spoken := policy.Desired(policy.RulesOf(&p.Spec), nil).Groups()
+	var results []result
+	for _, id := range slices.Sorted(maps.Keys(census.Organizations)) {
+		if slices.ContainsFunc(census.Organizations[id].Own, func(g idp.Group) bool { return slices.Contains(spoken, g) }) {
+			results = append(results, result{target: target{key: targetKey{conn.Name, idp.InOrganization(id)}}})
 		}
-	}
-	results := make([]result, 0, len(ids))
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		results = append(results, result{target: target{key: targetKey{conn.Name, idp.InOrganization(id)}}})
 	}
 	err := r.work(ctx, p, results, func(ctx context.Context, one *result) {
 		org, err := r.organization(ctx, conn, instance.provider, idp.OrganizationRef{ID: one.target.key.scope.OrganizationID})
@@ -53,19 +50,23 @@ func (r *Reconciler) settleBelow(ctx context.Context, p *v1alpha1.SecurityPolicy
 			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
 		}
 	})
-	results = slices.DeleteFunc(results, func(one result) bool {
-		return one.gone || len(one.applicable.inForce().OwnGroups()) > 0
-	})
+	results = slices.DeleteFunc(results, func(one result) bool { return one.gone })
 	return below{known: true, results: results}, err
 }
 
-// status counts them.
+// status counts those that have no policy of their own, which would speak for
+// them.
 func (b below) status() *v1alpha1.OrganizationsStatus {
 	if !b.known {
 		return nil
 	}
-	s := &v1alpha1.OrganizationsStatus{OwnSettings: int32(len(b.results))} //nolint:gosec // organizations, not millions
-	for _, one := range b.results {
+	s := &v1alpha1.OrganizationsStatus{}
+	for i := range b.results {
+		one := &b.results[i]
+		if one.hasPolicy() {
+			continue
+		}
+		s.OwnSettings++
 		switch {
 		case one.err != nil:
 			s.Failed++
@@ -76,12 +77,15 @@ func (b below) status() *v1alpha1.OrganizationsStatus {
 	return s
 }
 
-// failure returns the first that failed, nil if none did.
+// failure returns the first of them that failed, nil if none did.
 func (b below) failure() *result {
 	for i := range b.results {
-		if b.results[i].err != nil {
-			return &b.results[i]
+		if one := &b.results[i]; one.err != nil && !one.hasPolicy() {
+			return one
 		}
 	}
 	return nil
 }
+
+// hasPolicy tells whether a policy in force names the target itself.
+func (one *result) hasPolicy() bool { return len(one.applicable.inForce().OwnGroups()) > 0 }

@@ -47,6 +47,17 @@ func (r *Reconciler) Heard(ctx context.Context, connection string, events []idp.
 	return nil
 }
 
+// CensusTaken wakes the policies of a connection whose users or organizations
+// are known now, or have changed.
+func (r *Reconciler) CensusTaken(ctx context.Context, connection string) error {
+	for _, request := range r.policies(ctx, client.MatchingFields{IndexConnection: connection}) {
+		if err := r.wake(ctx, request); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // wakeOthers wakes the other policies at the targets that p has just changed,
 // so that their status tells of it.
 func (r *Reconciler) wakeOthers(ctx context.Context, p *v1alpha1.SecurityPolicy, seen pass) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/neosc/mfa-operator/internal/idp"
+	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 // Provider is the part of an identity provider this reconciler needs. Every
@@ -28,9 +29,9 @@ type Providers interface {
 	Provider(connection string) (Provider, bool)
 }
 
-// Census knows which organizations have settings of their own.
+// Census counts users by their factors, and knows which organizations have
+// settings of their own.
 type Census interface {
-	// OwnSettings lists, for each group, the ids of the organizations that do
-	// not follow the instance. False: that is not known, or not yet.
-	OwnSettings(connection string) (map[idp.Group][]string, bool)
+	// Of returns the census of a connection; false: there is none, or none yet.
+	Of(connection string) (policy.Census, bool)
 }

@@ -18,6 +18,7 @@ import (
 func (r *Reconciler) report(ctx context.Context, p *v1alpha1.SecurityPolicy, seen pass) error {
 	before := p.DeepCopy()
 	p.Status = statusOf(p, seen)
+	p.Status.Impact = r.impactOf(p, seen)
 	r.tellChanges(p, seen)
 	r.tellReadiness(p, before)
 	_, err := kube.WriteStatus(ctx, r.Client, before, p)

@@ -43,6 +43,8 @@ type Census struct {
 	// Interval is the shortest pause between two writes of a ConfigMap, except
 	// when the census becomes complete; 0 means censusInterval.
 	Interval time.Duration
+	// Taken is told when a census becomes complete or says something else.
+	Taken func(ctx context.Context, connection string) error
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
 
@@ -118,10 +120,16 @@ func (c *Census) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 	census := c.result(n)
 	census.Stale = meta.IsStatusConditionFalse(conn.Status.Conditions, v1alpha1.ConditionEventsFollowed)
 	if read && census.Complete || !c.now().Before(n.published.Add(c.interval())) {
-		if err := c.publish(ctx, conn, census); err != nil {
-			return ctrl.Result{}, err
+		changed, unpublished := c.publish(ctx, conn, census)
+		if unpublished != nil {
+			return ctrl.Result{}, unpublished
 		}
 		n.published = c.now()
+		if census.Complete && (read || changed) && c.Taken != nil {
+			if err := c.Taken(ctx, conn.Name); err != nil {
+				return ctrl.Result{}, err
+			}
+		}
 	}
 	switch {
 	case errors.Is(err, idp.ErrDenied): // the follower's condition says so
@@ -176,14 +184,27 @@ func (c *Census) result(n *count) policy.Census {
 	return census
 }
 
-// publish writes the ConfigMap if it says something else. A complete census of
-// the same instance, of the process before, stands until there is a new one.
-func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, census policy.Census) error {
+// Of returns the census of a connection as it stands now; false as long as its
+// history is being read, or may not be.
+func (c *Census) Of(connection string) (policy.Census, bool) {
+	c.mu.Lock()
+	n := c.of[connection]
+	c.mu.Unlock()
+	if n == nil {
+		return policy.Census{}, false
+	}
+	census := c.result(n)
+	return census, census.Complete
+}
+
+// publish writes the ConfigMap if it says something else, and tells whether it
+// did. A complete census of the same instance, of the process before, stands until there is a new one.
+func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, census policy.Census) (bool, error) {
 	stored := &corev1.ConfigMap{}
 	err := c.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: CensusName(conn.Name)}, stored)
 	missing := apierrors.IsNotFound(err)
 	if err != nil && !missing {
-		return fmt.Errorf("reading the census published before: %w", err)
+		return false, fmt.Errorf("reading the census published before: %w", err)
 	}
 	if before, err := policy.ReadCensus([]byte(stored.Data[CensusKey])); err == nil &&
 		before.Complete && before.Instance == census.Instance && !census.Complete {
@@ -192,7 +213,7 @@ func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, 
 	}
 	data, err := census.Encode(censusBytes)
 	if err != nil {
-		return err
+		return false, err
 	}
 	wanted := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
@@ -208,15 +229,15 @@ func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, 
 	case missing:
 		err = c.Client.Create(ctx, wanted)
 	case maps.Equal(stored.Data, wanted.Data):
-		return nil
+		return false, nil
 	default:
 		stored.Labels, stored.OwnerReferences, stored.Data = wanted.Labels, wanted.OwnerReferences, wanted.Data
 		err = c.Client.Update(ctx, stored)
 	}
 	if err != nil {
-		return fmt.Errorf("publishing the census: %w", err)
+		return false, fmt.Errorf("publishing the census: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 func (c *Census) pace() time.Duration     { return cmp.Or(c.Pace, censusPace) }
