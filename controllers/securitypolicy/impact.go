@@ -82,5 +82,6 @@ func (s settled) ifEnforced(a applicable, p *v1alpha1.SecurityPolicy) idp.Settin
 
 // owns tells whether an organization has, or would have, a group of its own.
 func (s settled) owns(g idp.Group, a applicable, p *v1alpha1.SecurityPolicy) bool {
-	return !s.found.Inherits(g) || slices.Contains(a.ifEnforced(p).OwnGroups(), g)
+	observed := len(s.found.Settings.Of(g)) > 0
+	return observed && !s.found.Inherits(g) || slices.Contains(a.ifEnforced(p).OwnGroups(), g)
 }

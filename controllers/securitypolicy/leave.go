@@ -33,7 +33,8 @@ func (r *Reconciler) leave(ctx context.Context, p *v1alpha1.SecurityPolicy, seen
 	}
 	err = r.work(ctx, p, results, func(ctx context.Context, one *result) {
 		c := held[one.target.key]
-		if p.Spec.DeletionPolicy == v1alpha1.DeletionRetain && !targets(p, c.key.connection, c.org) {
+		goes := !p.DeletionTimestamp.IsZero() || !targets(p, c.key.connection, c.org)
+		if goes && p.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
 			one.err = r.walkAway(ctx, p, c, one.err)
 			return
 		}

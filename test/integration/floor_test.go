@@ -1,0 +1,78 @@
+package integration
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/management"
+	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
+	"google.golang.org/protobuf/types/known/durationpb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+)
+
+// ownLogin does what an administrator of an organization can do at any time:
+// give it a login policy of its own, which replaces the instance's.
+func (w *world) ownLogin(org string, p *management.AddCustomLoginPolicyRequest) {
+	w.t.Helper()
+	_, err := w.management().AddCustomLoginPolicy(w.asIn(w.zitadel.OwnerToken(), org), p)
+	w.Expect(err).NotTo(HaveOccurred())
+}
+
+// TestOrganizationsOwnSettingsAreRaised to the baseline of the instance, also
+// those made after it, and only where they are weaker.
+func TestOrganizationsOwnSettingsAreRaised(t *testing.T) {
+	w := newWorld(t)
+	before, after := w.zitadel.AddOrganization("before"), w.zitadel.AddOrganization("after")
+	plain := w.zitadel.AddOrganization("plain")
+	lax := &management.AddCustomLoginPolicyRequest{
+		AllowUsernamePassword:     true,
+		SecondFactors:             []policypb.SecondFactorType{policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP, policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP_SMS},
+		SecondFactorCheckLifetime: durationpb.New(300e9), // 5 minutes: stricter than the baseline
+		MultiFactorCheckLifetime:  durationpb.New(3600e9),
+		DefaultRedirectUri:        "https://own.example.com",
+	}
+	w.ownLogin(before, lax)
+
+	p := w.policy("baseline", "", alwaysRequired)
+	w.create(p)
+	w.ready(p)
+	raised := func(org string) func(Gomega) {
+		return func(g Gomega) {
+			held, own := w.zitadel.LoginPolicy(org)
+			g.Expect(own).To(BeTrue())
+			g.Expect(held.ForceMfa).To(BeTrue())
+			g.Expect(held.SecondFactors).To(ConsistOf(policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP), "SMS is not in the baseline, and a security key was never there")
+			g.Expect(held.SecondFactorCheckLifetime.AsDuration().Minutes()).To(Equal(5.0), "stricter than the baseline: stays")
+			g.Expect(held.MultiFactorCheckLifetime.AsDuration().Minutes()).To(Equal(15.0))
+			g.Expect(held.DefaultRedirectUri).To(Equal("https://own.example.com"), "not managed")
+		}
+	}
+	w.Eventually(raised(before)).Should(Succeed())
+	w.ownLogin(after, lax)
+	w.Eventually(raised(after)).Should(Succeed())
+	_, own := w.zitadel.LoginPolicy(plain)
+	w.Expect(own).To(BeFalse(), "who follows the instance has the baseline already")
+	w.Eventually(func(g Gomega) {
+		g.Expect(cluster.client.Get(w.ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
+		g.Expect(p.Status.Targets[0].Organizations).To(Equal(&v1alpha1.OrganizationsStatus{OwnSettings: 2, Raised: 2}))
+	}).Should(Succeed())
+
+	t.Log("an administrator of the organization weakens it again: it comes back, and he is named")
+	token := w.zitadel.AddAdministrator(before, "olga", "ORG_OWNER")
+	w.weakenAs(token, before)
+	w.Eventually(raised(before)).Should(Succeed())
+	drift := w.condition(p, v1alpha1.ConditionDriftDetected, metav1.ConditionFalse, v1alpha1.ReasonDriftRepaired)
+	w.Expect(drift.Message).To(And(ContainSubstring("olga"), ContainSubstring("organization before below the instance")))
+	w.Eventually(w.notes(p)).Should(ContainElement(And(HavePrefix("DriftRepaired organization before"), ContainSubstring("changed by olga"))))
+
+	t.Log("out of force, the organization has its own settings back")
+	w.update(p, func(spec *v1alpha1.SecurityPolicySpec) { spec.Mode = v1alpha1.ModeAudit })
+	w.ready(p)
+	held, _ := w.zitadel.LoginPolicy(before)
+	w.Expect(held.ForceMfa).To(BeFalse())
+	w.Expect(held.SecondFactors).To(HaveLen(2))
+	w.Expect(held.MultiFactorCheckLifetime.AsDuration().Minutes()).To(Equal(60.0))
+}
