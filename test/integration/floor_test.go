@@ -2,9 +2,9 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
-	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/management"
 	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
 	"google.golang.org/protobuf/types/known/durationpb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,28 +13,19 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 )
 
-// ownLogin does what an administrator of an organization can do at any time:
-// give it a login policy of its own, which replaces the instance's.
-func (w *world) ownLogin(org string, p *management.AddCustomLoginPolicyRequest) {
-	w.t.Helper()
-	_, err := w.management().AddCustomLoginPolicy(w.asIn(w.zitadel.OwnerToken(), org), p)
-	w.Expect(err).NotTo(HaveOccurred())
-}
-
 // TestOrganizationsOwnSettingsAreRaised to the baseline of the instance, also
 // those made after it, and only where they are weaker.
 func TestOrganizationsOwnSettingsAreRaised(t *testing.T) {
 	w := newWorld(t)
 	before, after := w.zitadel.AddOrganization("before"), w.zitadel.AddOrganization("after")
 	plain := w.zitadel.AddOrganization("plain")
-	lax := &management.AddCustomLoginPolicyRequest{
-		AllowUsernamePassword:     true,
-		SecondFactors:             []policypb.SecondFactorType{policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP, policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP_SMS},
-		SecondFactorCheckLifetime: durationpb.New(300e9), // 5 minutes: stricter than the baseline
-		MultiFactorCheckLifetime:  durationpb.New(3600e9),
-		DefaultRedirectUri:        "https://own.example.com",
+	lax := func(p *policypb.LoginPolicy) {
+		p.SecondFactors = []policypb.SecondFactorType{policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP, policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP_SMS}
+		p.SecondFactorCheckLifetime = durationpb.New(5 * time.Minute) // stricter than the baseline
+		p.MultiFactorCheckLifetime = durationpb.New(time.Hour)
+		p.DefaultRedirectUri = "https://own.example.com"
 	}
-	w.ownLogin(before, lax)
+	w.zitadel.Owner().ChangeLoginPolicy(before, lax)
 
 	p := w.policy("baseline", "", alwaysRequired)
 	w.create(p)
@@ -51,7 +42,7 @@ func TestOrganizationsOwnSettingsAreRaised(t *testing.T) {
 		}
 	}
 	w.Eventually(raised(before)).Should(Succeed())
-	w.ownLogin(after, lax)
+	w.zitadel.Owner().ChangeLoginPolicy(after, lax)
 	w.Eventually(raised(after)).Should(Succeed())
 	_, own := w.zitadel.LoginPolicy(plain)
 	w.Expect(own).To(BeFalse(), "who follows the instance has the baseline already")
@@ -61,8 +52,8 @@ func TestOrganizationsOwnSettingsAreRaised(t *testing.T) {
 	}).Should(Succeed())
 
 	t.Log("an administrator of the organization weakens it again: it comes back, and he is named")
-	token := w.zitadel.AddAdministrator(before, "olga", "ORG_OWNER")
-	w.weakenAs(token, before)
+	olga := w.zitadel.AddHuman(before, "olga", "olga@example.com")
+	w.zitadel.As(olga).ChangeLoginPolicy(before, func(p *policypb.LoginPolicy) { p.ForceMfa = false })
 	w.Eventually(raised(before)).Should(Succeed())
 	drift := w.condition(p, v1alpha1.ConditionDriftDetected, metav1.ConditionFalse, v1alpha1.ReasonDriftRepaired)
 	w.Expect(drift.Message).To(And(ContainSubstring("olga"), ContainSubstring("organization before below the instance")))

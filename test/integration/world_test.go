@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/onsi/gomega"
-	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/admin"
+	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -218,27 +218,14 @@ func (w *world) json(obj client.Object) string {
 }
 
 // weaken does what an administrator of Zitadel can do at any time: take the
-// force flag off, and leave everything else as it is.
-func (w *world) weaken() {
+// force flag off, and leave everything else as it is. It returns his user id.
+func (w *world) weaken() string {
 	w.t.Helper()
-	held, _ := w.zitadel.LoginPolicy("")
-	_, err := w.admin().UpdateLoginPolicy(w.as(w.zitadel.OwnerToken()), &admin.UpdateLoginPolicyRequest{
-		AllowUsernamePassword:      held.AllowUsernamePassword,
-		AllowRegister:              held.AllowRegister,
-		AllowExternalIdp:           held.AllowExternalIdp,
-		ForceMfa:                   false,
-		PasswordlessType:           held.PasswordlessType,
-		HidePasswordReset:          held.HidePasswordReset,
-		IgnoreUnknownUsernames:     held.IgnoreUnknownUsernames,
-		DefaultRedirectUri:         held.DefaultRedirectUri,
-		PasswordCheckLifetime:      held.PasswordCheckLifetime,
-		ExternalLoginCheckLifetime: held.ExternalLoginCheckLifetime,
-		MfaInitSkipLifetime:        held.MfaInitSkipLifetime,
-		SecondFactorCheckLifetime:  held.SecondFactorCheckLifetime,
-		MultiFactorCheckLifetime:   held.MultiFactorCheckLifetime,
-		AllowDomainDiscovery:       held.AllowDomainDiscovery,
-		DisableLoginWithEmail:      held.DisableLoginWithEmail,
-		DisableLoginWithPhone:      held.DisableLoginWithPhone,
-	})
-	w.Expect(err).NotTo(gomega.HaveOccurred())
+	adam := w.zitadel.AddHuman(w.zitadel.DefaultOrganizationID(), "adam", "adam@example.com")
+	w.weakenAs(adam)
+	return adam
+}
+
+func (w *world) weakenAs(user string) {
+	w.zitadel.As(user).ChangeLoginPolicy("", func(p *policypb.LoginPolicy) { p.ForceMfa = false })
 }
