@@ -15,7 +15,6 @@ import (
 // Outside is what the reconcilers reach through adapters.
 type Outside struct {
 	Providers securitypolicy.Providers
-	Census    securitypolicy.Census
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
 }
@@ -46,7 +45,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Namespace: s.Namespace,
 	}
 	policies := &securitypolicy.Reconciler{
-		Client: mgr.GetClient(), Providers: outside.Providers, Census: outside.Census, Events: recorder,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Providers, Census: census, Events: recorder,
 		Namespace: s.Namespace, Resync: s.Resync,
 	}
 	census.Taken = policies.CensusTaken

@@ -180,6 +180,7 @@ type ZitadelTarget struct {
 }
 
 // MFASettings say who is asked for which second factor, and when.
+// +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.appliesTo) || has(self.enforcement)",message="appliesTo needs enforcement",fieldPath=".appliesTo"
 // +kubebuilder:validation:XValidation:rule="!has(self.enforcement) || self.enforcement == 'Optional' || !has(self.methods) || self.methods.size() > 0 || !has(self.passkeyLogin) || self.passkeyLogin == 'Allowed'",message="an enforcement other than Optional needs at least one method, or passkeyLogin Allowed",fieldPath=".methods"
 type MFASettings struct {

@@ -36,7 +36,8 @@ func (r *Reconciler) settleBelow(ctx context.Context, p *v1alpha1.SecurityPolicy
 			results = append(results, result{target: target{key: targetKey{conn.Name, idp.InOrganization(id)}}})
 		}
 	}
-	err := r.work(ctx, p, results, func(ctx context.Context, one *result) {
+	progress := r.progress(p, len(results))
+	err := r.work(ctx, progress, pointers(results), func(ctx context.Context, one *result) {
 		org, err := r.organization(ctx, conn, instance.provider, idp.OrganizationRef{ID: one.target.key.scope.OrganizationID})
 		if errors.Is(err, idp.ErrNotFound) {
 			one.gone = true // since the census was taken
@@ -50,6 +51,7 @@ func (r *Reconciler) settleBelow(ctx context.Context, p *v1alpha1.SecurityPolicy
 			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
 		}
 	})
+	p.Status = progress.shown()
 	results = slices.DeleteFunc(results, func(one result) bool { return one.gone })
 	return below{known: true, results: results}, err
 }

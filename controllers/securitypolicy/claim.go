@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,7 +74,7 @@ func (k targetKey) claimName() string {
 	}
 	// Organization ids may be chosen freely and need not be legal names.
 	sum := sha256.Sum256([]byte(k.scope.OrganizationID))
-	return "before-" + k.connection + "-" + hex.EncodeToString(sum[:8])
+	return "before-" + k.connection + "-" + hex.EncodeToString(sum[:16])
 }
 
 // claimOn returns what is held of a target.
@@ -91,11 +92,20 @@ func (r *Reconciler) claimOn(ctx context.Context, key targetKey, org idp.Organiz
 	return c, err
 }
 
-// claimsOf lists everything that p has a part in.
+// claimsOf lists everything that p has a part in. For a policy that is being
+// deleted it reads past the cache, which may not have the newest claim yet: what
+// is overlooked now is never put back.
 func (r *Reconciler) claimsOf(ctx context.Context, p *v1alpha1.SecurityPolicy) ([]claim, []error, error) {
+	name := client.ObjectKeyFromObject(p).String()
 	list := &corev1.ConfigMapList{}
-	if err := r.Client.List(ctx, list, client.InNamespace(r.Namespace),
-		client.MatchingFields{IndexHolder: client.ObjectKeyFromObject(p).String()}); err != nil {
+	var err error
+	if p.DeletionTimestamp.IsZero() {
+		err = r.Client.List(ctx, list, client.InNamespace(r.Namespace), client.MatchingFields{IndexHolder: name})
+	} else {
+		err = r.Live.List(ctx, list, client.InNamespace(r.Namespace), client.MatchingLabels(ClaimLabels))
+		list.Items = slices.DeleteFunc(list.Items, func(stored corev1.ConfigMap) bool { return !slices.Contains(holdersOf(&stored), name) })
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("listing the held targets: %w", err)
 	}
 	claims, unreadable := make([]claim, len(list.Items)), make([]error, len(list.Items))

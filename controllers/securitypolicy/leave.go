@@ -31,7 +31,8 @@ func (r *Reconciler) leave(ctx context.Context, p *v1alpha1.SecurityPolicy, seen
 			held[c.key] = c
 		}
 	}
-	err = r.work(ctx, p, results, func(ctx context.Context, one *result) {
+	progress := r.progress(p, len(results))
+	err = r.work(ctx, progress, pointers(results), func(ctx context.Context, one *result) {
 		c := held[one.target.key]
 		goes := !p.DeletionTimestamp.IsZero() || !targets(p, c.key.connection, c.org)
 		if goes && p.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
@@ -51,6 +52,7 @@ func (r *Reconciler) leave(ctx context.Context, p *v1alpha1.SecurityPolicy, seen
 			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
 		}
 	})
+	p.Status = progress.shown()
 	return passOf(results), err
 }
 

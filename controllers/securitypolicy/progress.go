@@ -59,3 +59,11 @@ func (g *progress) step(ctx context.Context, one *result) error {
 	_, err := kube.WriteStatus(ctx, g.reconciler.Client, before, g.policy)
 	return err
 }
+
+// shown is the status as it was last written, which the final report is compared
+// with.
+func (g *progress) shown() v1alpha1.SecurityPolicyStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.policy.Status
+}

@@ -25,7 +25,9 @@ import (
 
 // Reconciler puts SecurityPolicies in force.
 type Reconciler struct {
-	Client    client.Client
+	Client client.Client
+	// Live reads past the cache.
+	Live      client.Reader
 	Providers Providers
 	Census    Census
 	Events    events.EventRecorder

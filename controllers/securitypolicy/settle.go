@@ -97,6 +97,9 @@ func (r *Reconciler) settle(ctx context.Context, t target, a applicable) (settle
 		if err := t.provider.Reset(ctx, t.key.scope, now.reset...); err != nil {
 			return now, err
 		}
+		if now.found, err = t.provider.Observe(ctx, t.key.scope, groupsOf(a, c.held)...); err != nil {
+			return now, err
+		}
 	}
 	if now.changed() {
 		now.at = r.now()

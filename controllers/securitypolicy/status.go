@@ -47,8 +47,38 @@ func statusOf(p *v1alpha1.SecurityPolicy, seen pass) v1alpha1.SecurityPolicyStat
 		status.Targets = append(status.Targets, t)
 	}
 	status.InForce = fmt.Sprintf("%d/%d", inForce, total)
+	bound(status.Targets)
 	setConditions(p, &status, seen)
 	return status
+}
+
+// What a status lists is bounded, as an object in etcd is: the values by their
+// length, the differences by their number in all targets together.
+const (
+	longestValue    = 200
+	mostDifferences = 1000
+)
+
+// bound leaves out the differences for which there is no room.
+func bound(targets []v1alpha1.TargetStatus) {
+	listed := 0
+	for i := range targets {
+		t := &targets[i]
+		listed += len(t.Pending) + len(t.Overridden)
+		if t.Drift != nil {
+			listed += len(t.Drift.Settings)
+		}
+		if listed <= mostDifferences {
+			continue
+		}
+		if len(t.Pending)+len(t.Overridden) > 0 {
+			t.Message = fmt.Sprintf("%d settings differ and %d fields are overridden; there is no room here to list them", len(t.Pending), len(t.Overridden))
+		}
+		t.Pending, t.Overridden = nil, nil
+		if t.Drift != nil {
+			t.Drift = &v1alpha1.Drift{DetectedTime: t.Drift.DetectedTime, Editor: t.Drift.Editor, EditedTime: t.Drift.EditedTime}
+		}
+	}
 }
 
 func targetStatus(p *v1alpha1.SecurityPolicy, one *result) v1alpha1.TargetStatus {
@@ -99,7 +129,7 @@ func targetStatus(p *v1alpha1.SecurityPolicy, one *result) v1alpha1.TargetStatus
 func changesStatus(changes []policy.Change) []v1alpha1.SettingChange {
 	var shown []v1alpha1.SettingChange
 	for _, c := range changes {
-		shown = append(shown, v1alpha1.SettingChange{Setting: string(c.Setting), Found: c.Found.String(), Wanted: c.Wanted.String()})
+		shown = append(shown, v1alpha1.SettingChange{Setting: string(c.Setting), Found: clip(c.Found.String(), longestValue), Wanted: clip(c.Wanted.String(), longestValue)})
 	}
 	return shown
 }
@@ -109,10 +139,10 @@ func overriddenStatus(p *v1alpha1.SecurityPolicy, e policy.Effective) []v1alpha1
 	var lost []v1alpha1.OverriddenField
 	name := client.ObjectKeyFromObject(p)
 	for _, f := range e.LostBy(name) {
-		o := v1alpha1.OverriddenField{Field: f.Field, Effective: f.Value, Stricter: f.Stricter}
+		o := v1alpha1.OverriddenField{Field: f.Field, Effective: clip(f.Value, longestValue), Stricter: f.Stricter}
 		for _, l := range f.Over {
 			if l.Policy == name {
-				o.Value = l.Value
+				o.Value = clip(l.Value, longestValue)
 			}
 		}
 		for _, by := range f.By {
@@ -140,7 +170,7 @@ func driftStatus(p *v1alpha1.SecurityPolicy, one *result) *v1alpha1.Drift {
 		shown.Organization = one.target.org.Name
 	}
 	for _, c := range d.Settings {
-		shown.Settings = append(shown.Settings, v1alpha1.SettingChange{Setting: string(c.Setting), Found: c.Found, Wanted: c.Wanted})
+		shown.Settings = append(shown.Settings, v1alpha1.SettingChange{Setting: string(c.Setting), Found: clip(c.Found, longestValue), Wanted: clip(c.Wanted, longestValue)})
 	}
 	if d.Editor.UserID != "" {
 		shown.Editor = &v1alpha1.Editor{UserID: d.Editor.UserID, Name: d.Editor.Name}

@@ -2,6 +2,7 @@ package securitypolicy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -29,27 +30,45 @@ type result struct {
 // those the spec does not name any more. The error is one of the API server;
 // what Zitadel says is in the pass.
 func (r *Reconciler) sync(ctx context.Context, p *v1alpha1.SecurityPolicy) (pass, error) {
+	if connecting, err := r.connecting(ctx, p); connecting || err != nil {
+		return pass{waiting: connecting}, err
+	}
 	results := make([]result, len(p.Spec.Targets.Zitadel))
+	// Instances first: an organization that then has what its policies want, by
+	// following the instance, needs no settings of its own.
+	var instances, organizations []*result
 	for i := range results {
-		results[i].spec = &p.Spec.Targets.Zitadel[i]
-	}
-	err := r.work(ctx, p, results, func(ctx context.Context, one *result) {
-		if one.target, one.err = r.resolve(ctx, p, one.spec); one.err != nil {
-			return
+		one := &results[i]
+		one.spec = &p.Spec.Targets.Zitadel[i]
+		if one.spec.Scope == v1alpha1.ScopeInstance {
+			instances = append(instances, one)
+		} else {
+			organizations = append(organizations, one)
 		}
-		if one.applicable, one.err = r.applicableAt(ctx, one.target.connection, one.target.org); one.err != nil {
-			return
-		}
-		one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
-	})
-	if err != nil {
-		return pass{}, err
 	}
-	for i := range results {
-		if one := &results[i]; one.err == nil && one.target.key.scope.IsInstance() {
-			if one.below, err = r.settleBelow(ctx, p, one.target); err != nil {
-				return pass{}, err
+	progress := r.progress(p, len(results))
+	for _, some := range [][]*result{instances, organizations} {
+		err := r.work(ctx, progress, some, func(ctx context.Context, one *result) {
+			if one.target, one.err = r.resolve(ctx, p, one.spec); one.err != nil {
+				return
 			}
+			if one.applicable, one.err = r.applicableAt(ctx, one.target.connection, one.target.org); one.err != nil {
+				return
+			}
+			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
+		})
+		if err != nil {
+			return pass{}, err
+		}
+	}
+	p.Status = progress.shown()
+	for _, one := range instances {
+		if one.err != nil {
+			continue
+		}
+		var err error
+		if one.below, err = r.settleBelow(ctx, p, one.target); err != nil {
+			return pass{}, err
 		}
 	}
 	seen := passOf(results)
@@ -61,22 +80,42 @@ func (r *Reconciler) sync(ctx context.Context, p *v1alpha1.SecurityPolicy) (pass
 	return seen.with(left), err
 }
 
+// connecting tells whether one of the connections is being made, as after a
+// start of the manager. Nothing is done before that is over: what works would be
+// done again and again.
+func (r *Reconciler) connecting(ctx context.Context, p *v1alpha1.SecurityPolicy) (bool, error) {
+	for _, name := range connectionsOf(p) {
+		if _, _, err := r.connection(ctx, name); errors.Is(err, errConnecting) {
+			return true, nil
+		} else if err != nil && !isOutcome(err) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// pointers to each of some results, to work on.
+func pointers(results []result) []*result {
+	all := make([]*result, len(results))
+	for i := range results {
+		all[i] = &results[i]
+	}
+	return all
+}
+
 // work runs do on every result, a few at a time, and shows progress while it
 // lasts. It returns only errors that are not the target's own.
-func (r *Reconciler) work(ctx context.Context, p *v1alpha1.SecurityPolicy, results []result, do func(context.Context, *result)) error {
+func (r *Reconciler) work(ctx context.Context, progress *progress, results []*result, do func(context.Context, *result)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelTargets)
-	progress := r.progress(p, len(results))
 	for i := range results {
 		group.Go(func() error {
-			do(ctx, &results[i])
+			do(ctx, results[i])
 			if err := results[i].err; err != nil && !isOutcome(err) {
 				return err
 			}
-			return progress.step(ctx, &results[i])
+			return progress.step(ctx, results[i])
 		})
 	}
-	err := group.Wait()
-	p.Status = progress.policy.Status // what was last shown is what the final report is compared with
-	return err
+	return group.Wait()
 }

@@ -197,6 +197,21 @@ func TestModes(t *testing.T) {
 	w.Eventually(w.notes(p)).Should(ContainElement(HavePrefix("SettingsPutBack")))
 }
 
+// TestAuditShowsWhatIsPendingAtOnce, also where going back to Audit made an
+// organization follow the instance again: what is reported is what holds then.
+func TestAuditShowsWhatIsPendingAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.zitadel.AddOrganization("acme")
+	p := w.policy("acme", "acme", sixAttempts)
+	w.create(p)
+	w.ready(p)
+	w.update(p, func(spec *v1alpha1.SecurityPolicySpec) { spec.Mode = v1alpha1.ModeAudit })
+	w.ready(p)
+	w.Expect(p.Status.InForce).To(Equal("0/1"))
+	w.Expect(p.Status.Targets[0].Pending).To(ConsistOf(
+		v1alpha1.SettingChange{Setting: "lockout.maxPasswordAttempts", Found: "0", Wanted: "6"}))
+}
+
 // TestDroppedField: a field that leaves the spec stays as it is under Retain
 // and is put back under Restore.
 func TestDroppedField(t *testing.T) {
