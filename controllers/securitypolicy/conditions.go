@@ -189,4 +189,3 @@ func describeDrift(t *v1alpha1.TargetStatus) string {
 	}
 	return fmt.Sprintf("%s changed at %s, at %s: %s", editor, at, when.UTC().Format(time.RFC3339), strings.Join(changes, ", "))
 }
-

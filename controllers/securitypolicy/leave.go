@@ -161,4 +161,3 @@ func targets(p *v1alpha1.SecurityPolicy, connection string, org idp.Organization
 	named := append(policy.KeysOf(connection, org), policy.InstanceKey(connection))
 	return slices.ContainsFunc(policy.TargetKeys(&p.Spec), func(key string) bool { return slices.Contains(named, key) })
 }
-

@@ -44,7 +44,7 @@ func ParseManager(args []string) (Manager, error) {
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
 	flags.BoolVar(&o.AllowInsecure, "allow-insecure", false, "permit ZitadelConnections with insecure: true to hosts that are not loopback")
-	flags.DurationVar(&o.Resync, "resync", 5*time.Minute, "pause between two full comparisons of a policy in force with Zitadel")
+	flags.DurationVar(&o.Resync, "resync", 12*time.Hour, "pause between two full comparisons of a target with Zitadel; at most 5m where its events are not followed")
 	flags.DurationVar(&o.Probe, "probe", 5*time.Minute, "pause between two proofs of a connection's credential")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")

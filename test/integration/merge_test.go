@@ -123,7 +123,9 @@ func TestInstancePolicyIsTheFloor(t *testing.T) {
 func TestNoMethodInCommon(t *testing.T) {
 	w := newWorld(t)
 	only := func(m v1alpha1.Method) func(*v1alpha1.SecurityPolicySpec) {
-		return func(spec *v1alpha1.SecurityPolicySpec) { spec.MFA = &v1alpha1.MFASettings{Methods: []v1alpha1.Method{m}} }
+		return func(spec *v1alpha1.SecurityPolicySpec) {
+			spec.MFA = &v1alpha1.MFASettings{Methods: []v1alpha1.Method{m}}
+		}
 	}
 	first, second := w.policy("first", "", only(v1alpha1.MethodTOTP)), w.policy("second", "", only(v1alpha1.MethodWebAuthn))
 	w.create(first)
