@@ -26,6 +26,10 @@ func TestConnectionReportsAccountAndServer(t *testing.T) {
 	w.Expect(conn.Status.Credential.Roles).To(ConsistOf("IAM_OWNER"))
 
 	t.Log("proving it again writes nothing")
+	seldom := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"events":{"pollSeconds":3600}}}`)) // what is followed is written down
+	w.Expect(cluster.client.Patch(w.ctx, conn, seldom)).To(Succeed())
+	w.ready(conn)
+	w.condition(conn, v1alpha1.ConditionEventsFollowed, metav1.ConditionTrue, v1alpha1.ReasonFollowing)
 	version := conn.ResourceVersion
 	w.zitadel.ResetCalls()
 	w.Eventually(func() int { return w.zitadel.CountCalls()["/zitadel.auth.v1.AuthService/GetMyUser"] }).Should(BeNumerically(">=", 2))
