@@ -114,7 +114,7 @@ type SecurityPolicySpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=-1000
 	// +kubebuilder:validation:Maximum=1000
-	Priority int32 `json:"priority,omitempty"` //nolint:kubeapilinter // 0 and unset are the same.
+	Priority int32 `json:"priority,omitempty"`
 
 	// targets say where the policy is put in force.
 	// +required
@@ -463,7 +463,7 @@ type Drift struct {
 
 	// detectedTime is when it was found.
 	// +required
-	DetectedTime metav1.Time `json:"detectedTime,omitzero"`
+	DetectedTime metav1.Time `json:"detectedTime,omitzero"` //nolint:kubeapilinter // A zero time is never written.
 
 	// settings lists what was found changed, and what the policies want.
 	// +optional
@@ -564,20 +564,20 @@ type TargetStatus struct {
 type Impact struct {
 	// usersInScope is the sum of the three others.
 	// +required
-	UsersInScope int64 `json:"usersInScope"`
+	UsersInScope int64 `json:"usersInScope"` //nolint:kubeapilinter // 0 is said, not left out.
 
 	// compliant users have what is demanded of them, be it nothing.
 	// +required
-	Compliant int64 `json:"compliant"`
+	Compliant int64 `json:"compliant"` //nolint:kubeapilinter // 0 is said, not left out.
 
 	// willBePrompted users have to set up a factor at their next sign-in.
 	// +required
-	WillBePrompted int64 `json:"willBePrompted"`
+	WillBePrompted int64 `json:"willBePrompted"` //nolint:kubeapilinter // 0 is said, not left out.
 
 	// willBeBlocked users cannot sign in: no factor they could set up is
 	// allowed, or no way to sign in that they have.
 	// +required
-	WillBeBlocked int64 `json:"willBeBlocked"`
+	WillBeBlocked int64 `json:"willBeBlocked"` //nolint:kubeapilinter // 0 is said, not left out.
 }
 
 // SecurityPolicyStatus is what became of the policy.

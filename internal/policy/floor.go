@@ -134,7 +134,7 @@ func numbered(own idp.Settings, s idp.Setting) *int32 {
 	if !ok {
 		return nil
 	}
-	n := int32(min(v.Number(), 1<<31-1)) //nolint:gosec // bounded above, and Zitadel has no negative ones
+	n := int32(min(v.Number(), 1<<31-1))
 	return &n
 }
 
@@ -150,6 +150,6 @@ func whole(d, unit time.Duration) *int32 {
 	if d <= 0 {
 		return nil
 	}
-	n := int32(min((d+unit-1)/unit, 1<<31-1)) //nolint:gosec // bounded
+	n := int32(min((d+unit-1)/unit, 1<<31-1))
 	return &n
 }

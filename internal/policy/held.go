@@ -126,7 +126,7 @@ func (h Held) LetGo(wanted idp.Settings, keep func(idp.Setting) bool, how func(i
 		}
 	}
 	// A group in which something stays cannot follow the instance again.
-	stays := append(needed, released[v1alpha1.DeletionRetain].Groups()...)
+	stays := slices.Concat(needed, released[v1alpha1.DeletionRetain].Groups())
 	back.Write = released[v1alpha1.DeletionRestore].Overlay(released[v1alpha1.DeletionReset])
 	for _, g := range back.Write.Groups() {
 		followed := slices.Contains(h.Inherited, g) || len(released[v1alpha1.DeletionReset].Of(g)) > 0

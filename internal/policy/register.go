@@ -26,7 +26,7 @@ type Register struct {
 	// removed organizations and identity providers, so that what the log says
 	// of them before their end need not be read first.
 	removedOrganizations map[string]bool
-	removedIdPs          map[unique.Handle[string]]bool
+	removedIDPs          map[unique.Handle[string]]bool
 
 	seed    maphash.Seed
 	events  int64
@@ -63,7 +63,7 @@ func (r *Register) Fold(events ...idp.Event) {
 	if r.people == nil {
 		*r = Register{
 			people: map[string]person{}, tenants: map[string]*tenant{}, seed: maphash.MakeSeed(),
-			removedOrganizations: map[string]bool{}, removedIdPs: map[unique.Handle[string]]bool{},
+			removedOrganizations: map[string]bool{}, removedIDPs: map[unique.Handle[string]]bool{},
 		}
 	}
 	ended := false
@@ -82,7 +82,7 @@ func (r *Register) Fold(events ...idp.Event) {
 			delete(r.tenants, e.OrganizationID)
 			ended = true
 		case idp.IdPRemoved:
-			r.removedIdPs[unique.Make(e.IdPID)] = true
+			r.removedIDPs[unique.Make(e.IdPID)] = true
 			ended = true
 		case idp.SettingsChanged:
 			r.foldPolicy(e)
@@ -160,7 +160,7 @@ func (r *Register) change(p *person, e idp.Event) {
 	case idp.FactorRemoved:
 		r.lose(p, e)
 	case idp.IdPLinked:
-		if of := unique.Make(e.IdPID); !r.removedIdPs[of] {
+		if of := unique.Make(e.IdPID); !r.removedIDPs[of] {
 			p.hold(credential{Linked, of, r.hash(e.ExternalUserID)})
 		}
 	case idp.IdPUnlinked:
@@ -220,7 +220,7 @@ func (r *Register) sweep() {
 			delete(r.people, id)
 			continue
 		}
-		gone := func(c credential) bool { return c.trait == Linked && r.removedIdPs[c.of] }
+		gone := func(c credential) bool { return c.trait == Linked && r.removedIDPs[c.of] }
 		if !slices.ContainsFunc(p.credentials, gone) {
 			continue
 		}

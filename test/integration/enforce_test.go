@@ -108,6 +108,10 @@ func TestSecondReconcileIsSilent(t *testing.T) {
 	p.Spec.Targets.Zitadel = append(p.Spec.Targets.Zitadel, w.policy("", "acme", nil).Spec.Targets.Zitadel...)
 	w.create(p)
 	w.ready(p)
+	w.Eventually(func() *v1alpha1.Impact {
+		w.Expect(cluster.client.Get(w.ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
+		return p.Status.Impact
+	}).ShouldNot(BeNil(), "users are counted, once")
 
 	w.zitadel.ResetCalls()
 	version := p.ResourceVersion
