@@ -42,9 +42,9 @@ type Event struct {
 	Factor Factor
 	// Credential is the id of the key, for WebAuthn factors.
 	Credential string
-	// IdPID is the external identity provider, and ExternalUserID the user's
-	// id there, for IdPLinked and IdPUnlinked; IdPRemoved has the former.
-	IdPID          string
+	// IDPID is the external identity provider, and ExternalUserID the user's
+	// id there, for IDPLinked and IDPUnlinked; IDPRemoved has the former.
+	IDPID          string
 	ExternalUserID string
 }
 
@@ -113,9 +113,9 @@ const (
 	// does not tell, only what came before it does.
 	FactorRemoved EventKind = "FactorRemoved"
 
-	IdPLinked   EventKind = "IdPLinked"   // the user may sign in through an external identity provider
-	IdPUnlinked EventKind = "IdPUnlinked" // that is over
-	IdPRemoved  EventKind = "IdPRemoved"  // the external identity provider itself, and every link to it
+	IDPLinked   EventKind = "IDPLinked"   // the user may sign in through an external identity provider
+	IDPUnlinked EventKind = "IDPUnlinked" // that is over
+	IDPRemoved  EventKind = "IDPRemoved"  // the external identity provider itself, and every link to it
 
 	// CheckSucceeded and CheckFailed: the user proved, or failed to prove, a
 	// password or a factor.

@@ -46,12 +46,12 @@ func TestEveryCauseIsExplained(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	err := fmt.Errorf("resolving: %w", kube.Refuse(v1alpha1.ReasonTargetConflict, "%s holds it", "a/b"))
+	err := fmt.Errorf("resolving: %w", kube.Refuse(v1alpha1.ReasonClaimInvalid, "%s holds it", "a/b"))
 	reason, message, ok := kube.Explain(err)
-	if !ok || reason != v1alpha1.ReasonTargetConflict || message != "a/b holds it" {
+	if !ok || reason != v1alpha1.ReasonClaimInvalid || message != "a/b holds it" {
 		t.Errorf("got %q, %q, %v", reason, message, ok)
 	}
-	if kube.IsFailureReason(v1alpha1.ReasonTargetConflict) {
+	if kube.IsFailureReason(v1alpha1.ReasonClaimInvalid) {
 		t.Error("a refusal of ours is no failure of the provider")
 	}
 }

@@ -81,8 +81,8 @@ func (r *Register) Fold(events ...idp.Event) {
 			r.tenant(e.OrganizationID).removed = true
 			delete(r.tenants, e.OrganizationID)
 			ended = true
-		case idp.IdPRemoved:
-			r.removedIDPs[unique.Make(e.IdPID)] = true
+		case idp.IDPRemoved:
+			r.removedIDPs[unique.Make(e.IDPID)] = true
 			ended = true
 		case idp.SettingsChanged:
 			r.foldPolicy(e)
@@ -97,11 +97,11 @@ func (r *Register) Fold(events ...idp.Event) {
 
 // counted are the kinds of events that a census is folded from.
 var counted = map[idp.EventKind]bool{
-	idp.OrganizationRemoved: true, idp.IdPRemoved: true, idp.SettingsChanged: true,
+	idp.OrganizationRemoved: true, idp.IDPRemoved: true, idp.SettingsChanged: true,
 	idp.UserAdded: true, idp.UserRemoved: true,
 	idp.UserLocked: true, idp.UserUnlocked: true, idp.UserDeactivated: true, idp.UserReactivated: true,
 	idp.PasswordChanged: true, idp.PhoneRemoved: true, idp.FactorAdded: true, idp.FactorRemoved: true,
-	idp.IdPLinked: true, idp.IdPUnlinked: true,
+	idp.IDPLinked: true, idp.IDPUnlinked: true,
 }
 
 // foldPolicy notes who has a policy of its own.
@@ -159,12 +159,12 @@ func (r *Register) change(p *person, e idp.Event) {
 		r.gain(p, e)
 	case idp.FactorRemoved:
 		r.lose(p, e)
-	case idp.IdPLinked:
-		if of := unique.Make(e.IdPID); !r.removedIDPs[of] {
+	case idp.IDPLinked:
+		if of := unique.Make(e.IDPID); !r.removedIDPs[of] {
 			p.hold(credential{Linked, of, r.hash(e.ExternalUserID)})
 		}
-	case idp.IdPUnlinked:
-		p.drop(credential{Linked, unique.Make(e.IdPID), r.hash(e.ExternalUserID)})
+	case idp.IDPUnlinked:
+		p.drop(credential{Linked, unique.Make(e.IDPID), r.hash(e.ExternalUserID)})
 	default: // nothing that a census counts
 	}
 }

@@ -53,10 +53,10 @@ func lost(f idp.Factor, key string) idp.Event {
 	return idp.Event{Kind: idp.FactorRemoved, Factor: f, Credential: key}
 }
 func linked(idpID, external string) idp.Event {
-	return idp.Event{Kind: idp.IdPLinked, IdPID: idpID, ExternalUserID: external}
+	return idp.Event{Kind: idp.IDPLinked, IDPID: idpID, ExternalUserID: external}
 }
 func unlinked(idpID, external string) idp.Event {
-	return idp.Event{Kind: idp.IdPUnlinked, IdPID: idpID, ExternalUserID: external}
+	return idp.Event{Kind: idp.IDPUnlinked, IDPID: idpID, ExternalUserID: external}
 }
 func policyOf(g idp.Group, c idp.Change) idp.Event {
 	return idp.Event{Kind: idp.SettingsChanged, Group: g, Change: c}
@@ -114,7 +114,7 @@ func TestWhoIsCounted(t *testing.T) {
 	l.user("sso", "acme", added, linked("google", "1"), linked("google", "2"))
 	l.user("both", "acme", added, linked("google", "3"), linked("azure", "3"))
 	l.org("gone", policyOf(idp.Login, idp.PolicyCreated), of(idp.OrganizationRemoved))
-	l.org("acme", idp.Event{Kind: idp.IdPRemoved, IdPID: "google"})
+	l.org("acme", idp.Event{Kind: idp.IDPRemoved, IDPID: "google"})
 	l.org("empty", policyOf(idp.Login, idp.PolicyEdited))
 	l.org("owner", policyOf(idp.Login, idp.PolicyCreated), policyOf(idp.Lockout, idp.PolicyCreated), policyOf(idp.Lockout, idp.PolicyRemoved))
 

@@ -170,6 +170,7 @@ func (c *change) note(ctx context.Context, verb string, e edit, sequence uint64,
 		sequence, err = 0, nil
 	case ownPolicyExists, ownPolicyMissing:
 		return &ownershipRace{e.found}
+	case alreadyInherited:
 	}
 	if err != nil {
 		return failure(ctx, doing(verb, e.found.group, c.scope), err)

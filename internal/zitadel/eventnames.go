@@ -61,14 +61,14 @@ var namings = func() map[string]naming {
 		"user.password.check.succeeded":       {kind: idp.CheckSucceeded, factor: idp.Password},
 		"user.password.check.failed":          {kind: idp.CheckFailed, factor: idp.Password},
 
-		"user.human.externalidp.added":             {kind: idp.IdPLinked},
-		"user.human.externalidp.removed":           {kind: idp.IdPUnlinked},
-		"user.human.externalidp.cascade.removed":   {kind: idp.IdPUnlinked},
+		"user.human.externalidp.added":             {kind: idp.IDPLinked},
+		"user.human.externalidp.removed":           {kind: idp.IDPUnlinked},
+		"user.human.externalidp.cascade.removed":   {kind: idp.IDPUnlinked},
 		"user.human.externallogin.check.succeeded": {kind: idp.CheckSucceeded, factor: idp.ExternalLogin},
-		"instance.idp.removed":                     {kind: idp.IdPRemoved},
-		"instance.idp.config.removed":              {kind: idp.IdPRemoved},
-		"org.idp.removed":                          {kind: idp.IdPRemoved},
-		"org.idp.config.removed":                   {kind: idp.IdPRemoved},
+		"instance.idp.removed":                     {kind: idp.IDPRemoved},
+		"instance.idp.config.removed":              {kind: idp.IDPRemoved},
+		"org.idp.removed":                          {kind: idp.IDPRemoved},
+		"org.idp.config.removed":                   {kind: idp.IDPRemoved},
 
 		"session.added":                {kind: idp.SessionStarted},
 		"session.user.checked":         {kind: idp.SessionUserChecked},
@@ -146,12 +146,12 @@ var topics = map[idp.Topic][]string{
 	idp.UserHistory: namesOf(func(_ string, n naming) bool {
 		return slices.Contains([]idp.EventKind{
 			idp.UserAdded, idp.UserRemoved, idp.UserLocked, idp.UserUnlocked, idp.UserDeactivated, idp.UserReactivated,
-			idp.PasswordChanged, idp.PhoneRemoved, idp.FactorAdded, idp.FactorRemoved, idp.IdPLinked, idp.IdPUnlinked,
+			idp.PasswordChanged, idp.PhoneRemoved, idp.FactorAdded, idp.FactorRemoved, idp.IDPLinked, idp.IDPUnlinked,
 		}, n.kind)
 	}),
 	idp.OrganizationHistory: namesOf(func(name string, n naming) bool {
 		ownership := n.kind == idp.SettingsChanged && n.change != idp.PolicyEdited && name[:len(orgAggregate)] == orgAggregate
-		return ownership || n.kind == idp.OrganizationRemoved || n.kind == idp.IdPRemoved
+		return ownership || n.kind == idp.OrganizationRemoved || n.kind == idp.IDPRemoved
 	}),
 }
 

@@ -51,11 +51,11 @@ func take(e *idp.Event, p payload) {
 		e.HasPassword = p.has("encodedHash") || p.has("secret")
 	case idp.FactorAdded, idp.FactorRemoved:
 		e.Credential = p.text("webAuthNTokenId")
-	case idp.IdPLinked, idp.IdPUnlinked:
-		e.IdPID, e.ExternalUserID = p.text("idpConfigId"), p.text("userId")
-	case idp.IdPRemoved:
+	case idp.IDPLinked, idp.IDPUnlinked:
+		e.IDPID, e.ExternalUserID = p.text("idpConfigId"), p.text("userId")
+	case idp.IDPRemoved:
 		// Providers of the first version have another name for their id.
-		e.IdPID = p.text("id") + p.text("idpConfigId")
+		e.IDPID = p.text("id") + p.text("idpConfigId")
 	case idp.SessionUserChecked:
 		e.UserID, e.OrganizationID = p.text("userID"), p.text("userResourceOwner")
 	default: // nothing we have a field for

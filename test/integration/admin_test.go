@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/onsi/gomega"
-	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/admin"
 	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/management"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -19,8 +18,6 @@ func (w *world) dial() *grpc.ClientConn {
 	w.t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
-
-func (w *world) admin() admin.AdminServiceClient { return admin.NewAdminServiceClient(w.dial()) }
 
 func (w *world) as(token string) context.Context {
 	return metadata.AppendToOutgoingContext(w.ctx, "authorization", "Bearer "+token)

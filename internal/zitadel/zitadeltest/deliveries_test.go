@@ -77,7 +77,7 @@ func newHook(t *testing.T) *hook {
 			<-wait
 		}
 		w.WriteHeader(status)
-		fmt.Fprint(w, answer)
+		fmt.Fprintf(w, "%s", answer)
 	}))
 	t.Cleanup(h.Close)
 	return h
