@@ -114,7 +114,7 @@ type SecurityPolicySpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=-1000
 	// +kubebuilder:validation:Maximum=1000
-	Priority int32 `json:"priority,omitempty"`
+	Priority *int32 `json:"priority,omitempty"`
 
 	// targets say where the policy is put in force.
 	// +required

@@ -429,6 +429,11 @@ func (in *SecurityPolicySpec) DeepCopyInto(out *SecurityPolicySpec) {
 		*out = new(bool)
 		**out = **in
 	}
+	if in.Priority != nil {
+		in, out := &in.Priority, &out.Priority
+		*out = new(int32)
+		**out = **in
+	}
 	in.Targets.DeepCopyInto(&out.Targets)
 	if in.MFA != nil {
 		in, out := &in.MFA, &out.MFA

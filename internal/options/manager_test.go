@@ -16,7 +16,7 @@ var defaults = options.Manager{
 	Namespace:      "neosc-system",
 	MetricsAddress: "0",
 	HealthAddress:  ":8081",
-	Resync:         5 * time.Minute,
+	Resync:         12 * time.Hour,
 	Probe:          5 * time.Minute,
 	LogLevel:       "info",
 	LogFormat:      "json",

@@ -48,7 +48,7 @@ func ContributionOf(p *v1alpha1.SecurityPolicy, r Rules, floor bool) Contributio
 		Policy:   types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
 		Rules:    r,
 		Floor:    floor,
-		Priority: p.Spec.Priority,
+		Priority: valueOf(p.Spec.Priority),
 		Created:  p.CreationTimestamp.Time,
 	}
 }

@@ -82,6 +82,7 @@ var securityPolicy = contract{
 		{path: "displayName", accept: list{"M", "MFA für alle", letters(200)}, refuse: list{"", letters(201), 1}},
 		{path: "description", accept: list{"d", letters(1000)}, refuse: list{"", letters(1001), object{}}},
 		{path: "enabled", accept: list{true, false}, refuse: list{"false", 0, "Disabled"}},
+		{path: "priority", accept: list{-1000, 0, 1000}, refuse: list{-1001, 1001, "high", 0.5}},
 		{path: "mode", accept: list{"Audit", "Warn", "Enforce"}, refuse: not("DryRun", "enforce")},
 		{path: "deletionPolicy", accept: list{"Retain", "Restore", "Reset"}, refuse: not("Delete", "Orphan")},
 
@@ -93,7 +94,7 @@ var securityPolicy = contract{
 			accept: list{"Organization"}, refuse: not("Project", "organization")},
 		{path: "targets.zitadel[0].organization", with: atOrganization, accept: one, refuse: both},
 
-		{path: "mfa", accept: list{object{}, object{"methods": list{}}}, refuse: list{"on", true, list{}}},
+		{path: "mfa", accept: list{object{"methods": list{}}}, refuse: list{object{}, "on", true, list{}}},
 		{path: "mfa.enforcement", accept: list{"Optional", "RequiredOnFirstLogin", "AlwaysRequired"}, refuse: not("Always", "Required", "optional", list{"AlwaysRequired"})},
 		{path: "mfa.appliesTo", with: `{mfa: {enforcement: AlwaysRequired}}`,
 			accept: list{"AllUsers", "LocalUsersOnly"}, refuse: not("SSOUsersOnly", list{"AllUsers", "LocalUsersOnly"})},

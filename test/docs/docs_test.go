@@ -6,6 +6,7 @@ package docs
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -25,12 +26,14 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/idp"
+	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 const (
 	runbook   = "docs/runbook.md"
 	settings  = "docs/reference/settings.md"
 	events    = "docs/reference/events.md"
+	merging   = "docs/reference/merging.md"
 	commands  = "docs/reference/commands.md"
 	generated = "docs/reference/api.md"
 )
@@ -62,6 +65,15 @@ func TestSettingsAreDocumented(t *testing.T) {
 		for i := range field.Type.Elem().NumField() {
 			contains(t, settings, "`"+jsonName(field)+"."+jsonName(field.Type.Elem().Field(i))+"`")
 		}
+	}
+}
+
+func TestMergingIsDocumented(t *testing.T) {
+	for _, f := range policy.FieldRules() {
+		if strings.HasPrefix(f.Path, "mfa.enforcement.") {
+			continue // no field of a spec
+		}
+		contains(t, merging, "| `"+f.Path+"` | "+cmp.Or(f.Wins, "precedence")+" |")
 	}
 }
 

@@ -155,7 +155,7 @@ func TestPrecedence(t *testing.T) {
 	first, second := w.policy("first", "", to("https://first.example.com")), w.policy("second", "", to("https://second.example.com"))
 	w.create(first)
 	w.ready(first)
-	second.Spec.Priority = 1
+	second.Spec.Priority = ptr.To[int32](1)
 	w.create(second)
 	w.ready(second)
 	held, _ := w.zitadel.LoginPolicy("")
