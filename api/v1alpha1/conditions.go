@@ -18,6 +18,12 @@ const (
 	//
 	//	True   Connected
 	//	False  SecretNotFound, SecretInvalid, InsecureNotAllowed, InUse, any failure reason
+	//
+	// MFALedger: what happened is all there, and no more is kept than should be.
+	//
+	//	True     LedgerInOrder
+	//	False    LedgerBroken, LedgerFull, SinkFailing, RetentionBehind
+	//	Unknown  LedgerUnavailable
 	ConditionReady = "Ready"
 
 	// ConditionAccepted tells whether a SecurityPolicy may be and can be acted
@@ -153,6 +159,26 @@ const (
 	// ReasonEventsNotHandled: events were read, and acting on them failed. They
 	// are tried again.
 	ReasonEventsNotHandled = "EventsNotHandled"
+)
+
+// Reasons of an MFALedger.
+const (
+	// ReasonLedgerInOrder: the chain holds, and no more is kept than should be.
+	ReasonLedgerInOrder = "LedgerInOrder"
+	// ReasonLedgerBroken: batches are missing or have been changed. Nothing is
+	// recorded, so nothing is accepted.
+	ReasonLedgerBroken = "LedgerBroken"
+	// ReasonLedgerFull: twice as much is held as should be kept. Nothing is
+	// recorded, so nothing is accepted, until there is room.
+	ReasonLedgerFull = "LedgerFull"
+	// ReasonSinkFailing: a sink does not take the records, so they cannot be
+	// removed. Retried.
+	ReasonSinkFailing = "SinkFailing"
+	// ReasonRetentionBehind: more is held than should be kept, since records come
+	// faster than they may be removed.
+	ReasonRetentionBehind = "RetentionBehind"
+	// ReasonLedgerUnavailable: the ledger could not be looked at. Retried.
+	ReasonLedgerUnavailable = "LedgerUnavailable"
 )
 
 // Failure reasons, shared by every kind that talks to Zitadel.

@@ -26,6 +26,9 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&SecurityPolicy{}, &SecurityPolicyList{},
 		&ZitadelConnection{}, &ZitadelConnectionList{},
+		&MFAAuditRecord{}, &MFAAuditRecordList{},
+		&MFALedger{}, &MFALedgerList{},
+		&MFALedgerSnapshot{}, &MFALedgerSnapshotList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
