@@ -1,0 +1,208 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
+)
+
+// opened is a ledger read to its end.
+type opened[V any] struct {
+	state  *state[V]
+	limit  limit
+	unborn instant
+	read   int // batches read
+}
+
+// openState reads a ledger: the checkpoint, then what came after it. A ledger
+// that is not there yet is created.
+func openState[V any](ctx context.Context, namespace string, store Store, c *clock,
+	apply func(audit.Entries[V], audit.Record),
+) (opened[V], error) {
+	var (
+		result opened[V]
+		ledger *v1alpha1.MFALedger
+		holes  int // how often a batch was missing before one that was there
+	)
+	tail := &tail{namespace: namespace, store: store, clock: c}
+	defer tail.stop()
+	o := opening{}
+	for a := o.begin(); ; {
+		var r reply
+		switch a {
+		case askFloor:
+			obj, err := findLedger(ctx, namespace, store)
+			if err != nil {
+				return result, err
+			}
+			if ledger == nil || !o.ended {
+				ledger, result.limit = obj, limitOf(obj, c.boot())
+				result.state, result.read = newState[V](string(obj.UID)), 0
+			}
+			r.floor = obj.Status.Floor.Sequence
+			if obj.UID != ledger.UID {
+				r.floor = aboveAll
+			}
+			if cp := obj.Status.Checkpoint; cp != nil {
+				r.checkpoint = cp.Sequence
+			}
+		case askSnapshot:
+			s, err := readSnapshot[V](ctx, namespace, store, ledger)
+			switch {
+			case errors.Is(err, errAbsent):
+				r.answer = answerAbsent
+			case err != nil:
+				return result, unavailable(err)
+			default:
+				result.state = s
+			}
+		default: // askBatch
+			batch, sent, err := tail.read(ctx, o.next)
+			r.sent = sent
+			switch {
+			case errors.Is(err, errAbsent):
+				r.answer = answerAbsent
+				if tail.beyond(ctx, o.next) {
+					if holes++; holes > 2 { // the first may have come between two reads
+						return result, fmt.Errorf("%w: batch %d is missing, and later ones are there", audit.ErrBroken, o.next)
+					}
+					a = o.begin()
+					continue
+				}
+			case err != nil:
+				return result, unavailable(err)
+			default:
+				if err := result.state.follow(batch, apply); err != nil {
+					return result, err
+				}
+				result.read++
+			}
+		}
+		var done bool
+		if a, done = o.step(r); done {
+			break
+		}
+	}
+	if head := result.state.head; head.Sequence < ledger.Status.Head.Sequence {
+		return result, fmt.Errorf("%w: it ends with batch %d, but batch %d has been seen", audit.ErrBroken,
+			head.Sequence, ledger.Status.Head.Sequence)
+	}
+	result.unborn = o.proof
+	return result, nil
+}
+
+// findLedger reads the MFALedger, and creates it if there is none. Where there
+// are batches, it has been removed, and with it the floor: nobody may go on.
+func findLedger(ctx context.Context, namespace string, store Store) (*v1alpha1.MFALedger, error) {
+	for {
+		var obj *v1alpha1.MFALedger
+		err := persist(ctx, func(ctx context.Context) (err error) {
+			obj, err = store.Ledger(ctx, namespace)
+			return err
+		})
+		if err == nil {
+			return obj, nil
+		}
+		if !errors.Is(err, errAbsent) {
+			return nil, unavailable(err)
+		}
+		var any bool
+		if err := persist(ctx, func(ctx context.Context) (err error) {
+			any, err = store.Any(ctx, namespace)
+			return err
+		}); err != nil {
+			return nil, unavailable(err)
+		}
+		if any {
+			return nil, fmt.Errorf("%w: there are batches, but no MFALedger", audit.ErrBroken)
+		}
+		if err := store.CreateLedger(ctx, namespace); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+}
+
+// unavailable says that a read, or a preparation, did not succeed.
+func unavailable(err error) error {
+	var no *refusal
+	switch {
+	case errors.Is(err, audit.ErrBroken):
+		return err
+	case errors.As(err, &no):
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// tail reads batches in order, several at once.
+type tail struct {
+	namespace string
+	store     Store
+	clock     *clock
+	ahead     map[int64]chan tailRead
+	width     int64
+	cancel    context.CancelFunc
+}
+
+type tailRead struct {
+	batch audit.Batch
+	sent  instant
+	err   error
+}
+
+// The number of batches read at once: few at first, since often there is
+// nothing to read.
+const (
+	firstWidth = 4
+	lastWidth  = 32
+)
+
+// read returns the batch of that sequence. Batches are asked for in order, or
+// from an earlier one again.
+func (t *tail) read(ctx context.Context, sequence int64) (audit.Batch, instant, error) {
+	if t.ahead[sequence] == nil {
+		t.stop()
+		ctx, t.cancel = context.WithCancel(ctx)
+		t.width = min(max(2*t.width, firstWidth), lastWidth)
+		t.ahead = make(map[int64]chan tailRead, t.width)
+		for s := sequence; s < sequence+t.width; s++ {
+			got := make(chan tailRead, 1)
+			t.ahead[s] = got
+			go func() { got <- t.one(ctx, s) }()
+		}
+	}
+	got := <-t.ahead[sequence]
+	delete(t.ahead, sequence)
+	return got.batch, got.sent, got.err
+}
+
+func (t *tail) one(ctx context.Context, sequence int64) (got tailRead) {
+	got.err = persist(ctx, func(ctx context.Context) (err error) {
+		got.sent = t.clock.boot()
+		got.batch, err = t.store.Batch(ctx, t.namespace, sequence)
+		return err
+	})
+	return got
+}
+
+// beyond tells whether one of the next few batches is there. What was read
+// ahead is spent by that.
+func (t *tail) beyond(ctx context.Context, sequence int64) bool {
+	found := false
+	for s := sequence + 1; s <= sequence+firstWidth || t.ahead[s] != nil; s++ {
+		_, _, err := t.read(ctx, s)
+		found = found || err == nil
+	}
+	t.stop()
+	return found
+}
+
+func (t *tail) stop() {
+	if t.cancel != nil {
+		t.cancel()
+	}
+	t.ahead = nil
+}

@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"maps"
+
+	"github.com/neosc/mfa-operator/internal/audit"
+)
+
+// state is what a ledger's records have come to, up to its head.
+type state[V any] struct {
+	head audit.Head
+	// nonce is that of the batch at the head, with its writer.
+	writer, nonce string
+	// bytes is about how much all batches ever appended take as JSON.
+	bytes int64
+	// values are the fold's.
+	values map[string]V
+	// origins hold the last sequence taken of each aggregate.
+	origins map[string]int64
+}
+
+func newState[V any](ledger string) *state[V] {
+	return &state[V]{head: audit.Start(ledger), values: map[string]V{}, origins: map[string]int64{}}
+}
+
+// follow folds one batch, if it is the next one and its chain holds.
+func (s *state[V]) follow(b audit.Batch, apply func(audit.Entries[V], audit.Record)) error {
+	head, err := s.head.Follow(b)
+	if err != nil {
+		return err
+	}
+	entries := entriesOf[V](s.values)
+	for _, r := range b.Records {
+		apply(entries, r)
+		if r.Origin != nil {
+			s.origins[r.Origin.Aggregate] = max(s.origins[r.Origin.Aggregate], r.Origin.Sequence)
+		}
+	}
+	s.head, s.writer, s.nonce = head, b.Writer, b.Nonce
+	s.bytes += int64(batchSize(b))
+	return nil
+}
+
+// clone copies the maps; the values are never changed in place.
+func (s *state[V]) clone() *state[V] {
+	c := *s
+	c.values, c.origins = maps.Clone(s.values), maps.Clone(s.origins)
+	return &c
+}
+
+// entriesOf lets a fold change a map.
+type entriesOf[V any] map[string]V
+
+func (e entriesOf[V]) Get(key string) V        { return e[key] }
+func (e entriesOf[V]) Set(key string, value V) { e[key] = value }
+func (e entriesOf[V]) Delete(key string)       { delete(e, key) }
+
+// layer shows a map with changes that are not in it yet: what the state would
+// be if the batch that is being judged were in the ledger.
+type layer[V any] struct {
+	base map[string]V
+	over map[string]change[V]
+}
+
+type change[V any] struct {
+	value   V
+	deleted bool
+}
+
+func over[V any](base map[string]V) *layer[V] {
+	return &layer[V]{base: base, over: map[string]change[V]{}}
+}
+
+func (l *layer[V]) Get(key string) V {
+	if c, ok := l.over[key]; ok {
+		return c.value // the zero value if it was deleted
+	}
+	return l.base[key]
+}
+
+func (l *layer[V]) Set(key string, value V) { l.over[key] = change[V]{value: value} }
+func (l *layer[V]) Delete(key string)       { l.over[key] = change[V]{deleted: true} }
