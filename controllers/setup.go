@@ -8,6 +8,7 @@ import (
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/neosc/mfa-operator/controllers/mfaledger"
 	"github.com/neosc/mfa-operator/controllers/securitypolicy"
 	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
 )
@@ -17,6 +18,8 @@ type Outside struct {
 	Providers securitypolicy.Providers
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
+	// Ledgers keep the audit ledgers; nil: nobody does.
+	Ledgers mfaledger.Keeper
 }
 
 // Settings are what an operator chooses for all reconcilers.
@@ -54,6 +57,12 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	if err := policies.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up SecurityPolicy: %w", err)
+	}
+	if outside.Ledgers != nil {
+		ledgers := &mfaledger.Reconciler{Client: mgr.GetClient(), Keeper: outside.Ledgers, Events: recorder}
+		if err := ledgers.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("setting up MFALedger: %w", err)
+		}
 	}
 	follower := &zitadelconnection.Follower{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder,

@@ -1,15 +1,17 @@
 #!/bin/sh
-# Copies into the chart what it shares with config/: the CRDs, the RBAC rules and
-# the policy behind defaultPolicy. Run it after anything in config/ changes; a
-# test compares. With --check it changes nothing and fails on a difference.
+# Copies into the chart what it shares with config/: the CRDs, the RBAC rules, the
+# admission rules and the policy behind defaultPolicy. Run it after anything in
+# config/ changes; a test compares. With --check it changes nothing and fails on a
+# difference.
 set -eu
 cd "$(dirname "$0")/.."
 files=charts/mfa-operator/files
 
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-mkdir "$new/crds" "$new/rbac"
+mkdir "$new/crds" "$new/rbac" "$new/admission"
 cp config/crd/bases/*.yaml "$new/crds/"
+cp config/admission/ledger_*.yaml "$new/admission/"
 # service_account.yaml is a template of the chart's own: it can be switched off.
 for f in config/rbac/*.yaml; do
 	case ${f##*/} in kustomization.yaml | service_account.yaml) continue ;; esac

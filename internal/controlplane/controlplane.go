@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// Start starts a control plane with this project's CRDs installed. The caller
-// stops it.
-func Start() (*envtest.Environment, error) {
+// Start starts a control plane with this project's CRDs installed, after what
+// configure does to it. The caller stops it.
+func Start(configure ...func(*envtest.Environment)) (*envtest.Environment, error) {
 	root, err := Root()
 	if err != nil {
 		return nil, err
@@ -28,10 +28,24 @@ func Start() (*envtest.Environment, error) {
 		CRDDirectoryPaths:     []string{filepath.Join(root, "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
 	}
+	for _, c := range configure {
+		c(env)
+	}
 	if _, err := env.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the control plane: %w", err), env.Stop())
 	}
 	return env, nil
+}
+
+// Durable makes the control plane write to disk as it would in a cluster, and
+// keep in dir what it needs to be stopped and started again. Without it etcd
+// does not wait for the disk.
+func Durable(dir string) func(*envtest.Environment) {
+	return func(env *envtest.Environment) {
+		env.ControlPlane.Etcd = &envtest.Etcd{DataDir: filepath.Join(dir, "etcd")}
+		env.ControlPlane.Etcd.Configure().Disable("unsafe-no-fsync")
+		env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
+	}
 }
 
 // Assets returns the directory with etcd, kube-apiserver and kubectl:

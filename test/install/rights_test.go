@@ -53,6 +53,10 @@ var (
 		{v1alpha1.GroupVersion.Group, "zitadelconnections", "get list watch patch", "patch: the finalizer"},
 		{v1alpha1.GroupVersion.Group, "zitadelconnections/status", "patch", "what became of it"},
 		{v1alpha1.GroupVersion.Group, "zitadelconnections/finalizers", "update", "as above"},
+		{v1alpha1.GroupVersion.Group, "mfaauditrecords", "get list watch create delete", "delete: retention"},
+		{v1alpha1.GroupVersion.Group, "mfaledgers", "get list watch create", "created before a ledger's first batch"},
+		{v1alpha1.GroupVersion.Group, "mfaledgers/status", "get update patch", "floor and checkpoint, by compare-and-swap; conditions"},
+		{v1alpha1.GroupVersion.Group, "mfaledgersnapshots", "get list create delete", "checkpoints"},
 	}
 	mayAtHome = []right{
 		{"", "secrets", "get list watch", "credentials for Zitadel"},
