@@ -30,13 +30,16 @@ run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DO
 
 ## Build and test
 
-.PHONY: build test bench
+.PHONY: build test bench bench-ledger
 build: ## Build every command into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 test: $(TOOLS)/helm $(TOOLS)/kustomize ## Run every test, race detector on, against a real API server
 	@$(CONTROL_PLANE) go test $(RACE) -timeout 20m ./...
 bench: ## Run the benchmarks
-	@$(CONTROL_PLANE) go test -run '^$$' -bench . -benchtime 1x ./test/bench/...
+	@$(CONTROL_PLANE) go test -run '^$$' -bench . -benchtime 1x ./test/bench/
+bench-ledger: ## Measure the audit ledger, on an etcd that waits for the disk; writes bench/ledger.json
+	@mkdir -p bench
+	@$(CONTROL_PLANE) BENCH_JSON="$(CURDIR)/bench/ledger.json" go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./test/bench/ledger/
 
 ## Keep it right
 
