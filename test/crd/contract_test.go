@@ -23,6 +23,8 @@ import (
 // contract is what a kind promises to those who write it.
 type contract struct {
 	kind string
+	// name is what an object has to be called; empty: any will do.
+	name string
 	// least is the spec with nothing but what is required, as YAML.
 	least string
 	// defaults is what the API server adds to it, as YAML.
@@ -54,7 +56,7 @@ type refusal struct {
 }
 
 // contracts has one entry for each kind.
-var contracts = []contract{securityPolicy, zitadelConnection}
+var contracts = []contract{securityPolicy, zitadelConnection, mfaLedger}
 
 func TestContracts(t *testing.T) {
 	for _, c := range contracts {
@@ -262,6 +264,9 @@ func (c contract) object(t *testing.T, spec any) *unstructured.Unstructured {
 	u.SetAPIVersion("security.neosc.io/v1alpha1")
 	u.SetKind(c.kind)
 	u.SetName("an-object")
+	if c.name != "" {
+		u.SetName(c.name)
+	}
 	if crdOf(t, c.kind).Spec.Scope == apiextensionsv1.NamespaceScoped {
 		u.SetNamespace("default")
 	}

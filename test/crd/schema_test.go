@@ -94,8 +94,16 @@ func rulesOf(s *apiextensionsv1.JSONSchemaProps) []apiextensionsv1.ValidationRul
 	return rules
 }
 
+// ours are the kinds that nobody but the operator writes, which the API server
+// is told to refuse from anybody else. They have no status, and there may be too
+// many of them for a category. test/ledger holds them to their format.
+var ours = []string{"MFAAuditRecord", "MFALedgerSnapshot"}
+
 func TestEveryKindHasAContract(t *testing.T) {
 	for _, crd := range crds(t) {
+		if slices.Contains(ours, crd.Spec.Names.Kind) {
+			continue
+		}
 		if !slices.ContainsFunc(contracts, func(c contract) bool { return c.kind == crd.Spec.Names.Kind }) {
 			t.Errorf("there is no contract for %s", crd.Spec.Names.Kind)
 		}
@@ -168,10 +176,11 @@ func TestEveryRuleSpeaks(t *testing.T) {
 func TestEveryKindReadsWellInKubectl(t *testing.T) {
 	for _, crd := range crds(t) {
 		names, version := crd.Spec.Names, crd.Spec.Versions[0]
-		if len(names.ShortNames) == 0 || !slices.Contains(names.Categories, "neosc") {
+		own := slices.Contains(ours, names.Kind)
+		if len(names.ShortNames) == 0 || !own && !slices.Contains(names.Categories, "neosc") {
 			t.Errorf("%s has short names %v and categories %v, want one, and neosc", names.Kind, names.ShortNames, names.Categories)
 		}
-		if version.Subresources == nil || version.Subresources.Status == nil {
+		if !own && (version.Subresources == nil || version.Subresources.Status == nil) {
 			t.Errorf("%s has no status subresource", names.Kind)
 		}
 		for _, column := range version.AdditionalPrinterColumns {
