@@ -27,6 +27,7 @@ func TestDemo(t *testing.T) {
 			"login.forceMfa                             true       <- was false",
 			"login.forceMfa                             false      <- was true",
 			"DriftRepaired   pol-mfa-required",
+			"mallory (user ",
 			"Every step worked.",
 		} {
 			if !strings.Contains(screen.String(), want) {

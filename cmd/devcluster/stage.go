@@ -167,7 +167,7 @@ func (s *stage) startManager(ctx context.Context, binary string) error {
 		return fmt.Errorf("making the log: %w", err)
 	}
 	cmd := exec.Command(binary, "--kubeconfig="+s.kubeconfig, "--namespace="+operatorNamespace,
-		"--health-probe-bind-address=0", "--log-format=console", "--resync=3s")
+		"--health-probe-bind-address=0", "--log-format=console")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we stop it in order
 	if err := cmd.Start(); err != nil {

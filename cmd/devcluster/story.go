@@ -120,6 +120,7 @@ func connect(ctx context.Context, s *stage) error {
 		return err
 	}
 	conn.Spec.Domain, conn.Spec.Port, conn.Spec.Insecure = s.target.Domain, ptr.To(int32(s.target.Port)), s.target.Insecure
+	conn.Spec.Events.PollSeconds = 1 // nobody watching waits for ten
 	ref := conn.Spec.Credentials.SecretRef
 	secret := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -213,7 +214,11 @@ func repaired(ctx context.Context, s *stage, wanted idp.Settings) error {
 	})
 	s.quote("$ kubectl -n " + operatorNamespace + " get events.events.k8s.io")
 	s.quote(out)
-	return err
+	if err != nil {
+		return err
+	}
+	return s.kubectlShown(ctx, "-n", operatorNamespace, "get", "secpol", "pol-mfa-required", "-o",
+		`jsonpath={.status.conditions[?(@.type=="DriftDetected")].message}{"\n"}`)
 }
 
 // auditManifest is the sample with its mode lowered.

@@ -29,11 +29,14 @@ func (a Applied) Wanted(inherits func(idp.Group) bool, base idp.Settings) (idp.S
 		e = Merge(slices.Concat(a.Own, a.Floor))
 		wanted = Desired(e.Rules, base)
 	}
-	// What follows the instance, and no policy of its own speaks of, has the
-	// floor already.
-	maps.DeleteFunc(wanted, func(s idp.Setting, _ idp.Value) bool {
-		return inherits(s.Group()) && !slices.Contains(own, s.Group())
-	})
+	// What follows the instance has the floor already. It needs settings of its
+	// own only where its own policies want something else.
+	floor := Desired(Merge(a.Floor).Rules, base)
+	for _, g := range wanted.Groups() {
+		if inherits(g) && (!slices.Contains(own, g) || len(floor.Differences(wanted.Of(g))) == 0) {
+			maps.DeleteFunc(wanted, func(s idp.Setting, _ idp.Value) bool { return s.Group() == g })
+		}
+	}
 	return wanted, e
 }
 

@@ -340,6 +340,7 @@ func TestWanted(t *testing.T) {
 		{policy.Applied{Floor: floor}, none, idp.Settings{idp.ForceMFA: yes, idp.ForceMFALocalOnly: no, idp.MaxOTPAttempts: idp.Number(5)}, "settings of its own are raised"},
 		{policy.Applied{Own: own, Floor: floor}, all, mfaOnly, "a policy of its own takes the group out of the inheritance, and the floor along"},
 		{policy.Applied{Own: own, Floor: floor}, none, mfaOnly.Overlay(idp.Settings{idp.MaxOTPAttempts: idp.Number(5)}), "and holds in the other groups it has of its own"},
+		{policy.Applied{Own: floor[:1], Floor: floor}, all, idp.Settings{}, "a policy of its own that wants what the floor gives needs no settings of its own"},
 		{policy.Applied{Own: own}, none, idp.Settings{idp.AllowPasskeys: no}, "no floor, nothing more"},
 		{policy.Applied{}, none, idp.Settings{}, "no policy, nothing wanted"},
 	} {
