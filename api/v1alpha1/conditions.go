@@ -4,6 +4,10 @@ package v1alpha1
 // been dealt with.
 const Finalizer = "security.neosc.io/finalizer"
 
+// AnnotationAcceptLockout on a SecurityPolicy makes admission accept that
+// nobody could sign in any more. Its value is the reason, and must not be empty.
+const AnnotationAcceptLockout = "security.neosc.io/accept-lockout"
+
 // Condition types. Every kind has Ready; kubectl wait, Argo CD and Flux need no
 // rules of their own to read it.
 const (

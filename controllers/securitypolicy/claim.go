@@ -28,23 +28,6 @@ import (
 // update carries the resource version it was made from, so a stale cache can
 // make us try again but never remember our own values as those of before.
 
-// ClaimLabels are on every claim, for selection.
-var ClaimLabels = map[string]string{
-	"app.kubernetes.io/managed-by": "mfa-operator",
-	"app.kubernetes.io/component":  "claim",
-}
-
-// Further labels and annotations of a claim.
-const (
-	labelConnection  = "security.neosc.io/connection"
-	annotationOrg    = "security.neosc.io/organization-id"
-	annotationName   = "security.neosc.io/organization"
-	annotationDomain = "security.neosc.io/primary-domain"
-	// annotationPolicies names the policies that have a part in it, as
-	// namespace/name, with spaces between.
-	annotationPolicies = "security.neosc.io/policies"
-)
-
 // Entries of a claim.
 const (
 	keySettings  = "settings.json"
@@ -102,7 +85,7 @@ func (r *Reconciler) claimsOf(ctx context.Context, p *v1alpha1.SecurityPolicy) (
 	if p.DeletionTimestamp.IsZero() {
 		err = r.Client.List(ctx, list, client.InNamespace(r.Namespace), client.MatchingFields{IndexHolder: name})
 	} else {
-		err = r.Live.List(ctx, list, client.InNamespace(r.Namespace), client.MatchingLabels(ClaimLabels))
+		err = r.Live.List(ctx, list, client.InNamespace(r.Namespace), client.MatchingLabels(policy.ClaimLabels))
 		list.Items = slices.DeleteFunc(list.Items, func(stored corev1.ConfigMap) bool { return !slices.Contains(holdersOf(&stored), name) })
 	}
 	if err != nil {
@@ -172,16 +155,17 @@ func renderClaim(namespace string, c *claim, held policy.Held, d *drift) (*corev
 		}
 		data[key] = string(text)
 	}
-	labels := maps.Clone(ClaimLabels)
-	labels[labelConnection] = c.key.connection
+	labels := maps.Clone(policy.ClaimLabels)
+	labels[policy.LabelConnection] = c.key.connection
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace,
 			Name:      c.key.claimName(),
 			Labels:    labels,
 			Annotations: map[string]string{
-				annotationOrg: c.org.ID, annotationName: c.org.Name, annotationDomain: c.org.PrimaryDomain,
-				annotationPolicies: policy.Names(held.Holders(), " "),
+				policy.AnnotationOrganizationID: c.org.ID, policy.AnnotationOrganizationName: c.org.Name,
+				policy.AnnotationPrimaryDomain: c.org.PrimaryDomain,
+				policy.AnnotationPolicies:      policy.Names(held.Holders(), " "),
 			},
 		},
 		Data: data,
@@ -189,10 +173,10 @@ func renderClaim(namespace string, c *claim, held policy.Held, d *drift) (*corev
 }
 
 func parseClaim(stored *corev1.ConfigMap) (claim, error) {
-	id := stored.Annotations[annotationOrg]
+	org := policy.OrganizationOf(stored.Annotations)
 	c := claim{
-		key:    targetKey{connection: stored.Labels[labelConnection], scope: idp.InOrganization(id)},
-		org:    idp.Organization{ID: id, Name: stored.Annotations[annotationName], PrimaryDomain: stored.Annotations[annotationDomain]},
+		key:    targetKey{connection: stored.Labels[policy.LabelConnection], scope: idp.InOrganization(org.ID)},
+		org:    org,
 		stored: stored,
 	}
 	if err := c.read(stored.Data); err != nil {
@@ -234,7 +218,7 @@ func namesIn(texts []string) []types.NamespacedName {
 }
 
 // holdersOf are the index values of a claim: the policies that have a part in
-// it. A claim that cannot be read still tells.
+// it.
 func holdersOf(obj client.Object) []string {
-	return strings.Fields(obj.GetAnnotations()[annotationPolicies])
+	return policy.HoldersOf(obj.GetAnnotations())
 }

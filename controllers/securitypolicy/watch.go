@@ -3,7 +3,6 @@ package securitypolicy
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -71,13 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 const parallelPolicies = 4
 
 func connectionsOf(obj client.Object) []string {
-	var names []string
-	for _, t := range obj.(*v1alpha1.SecurityPolicy).Spec.Targets.Zitadel {
-		if !slices.Contains(names, t.Connection) {
-			names = append(names, t.Connection)
-		}
-	}
-	return names
+	return policy.ConnectionsOf(&obj.(*v1alpha1.SecurityPolicy).Spec)
 }
 
 func targetKeysOf(obj client.Object) []string {

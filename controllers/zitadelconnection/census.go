@@ -62,18 +62,6 @@ const (
 	maxPending = 10000
 )
 
-// CensusLabels are on every ConfigMap with a census, for selection.
-var CensusLabels = map[string]string{
-	"app.kubernetes.io/managed-by": "mfa-operator",
-	"app.kubernetes.io/component":  "census",
-}
-
-// CensusKey is the entry of the ConfigMap; policy.ReadCensus reads it.
-const CensusKey = "census.json"
-
-// CensusName names the ConfigMap of a connection, in the operator's namespace.
-func CensusName(connection string) string { return "census-" + connection }
-
 // SetupWithManager makes the manager take the census on the leader.
 func (c *Census) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
@@ -201,12 +189,12 @@ func (c *Census) Of(connection string) (policy.Census, bool) {
 // did. A complete census of the same instance, of the process before, stands until there is a new one.
 func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, census policy.Census) (bool, error) {
 	stored := &corev1.ConfigMap{}
-	err := c.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: CensusName(conn.Name)}, stored)
+	err := c.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: policy.CensusName(conn.Name)}, stored)
 	missing := apierrors.IsNotFound(err)
 	if err != nil && !missing {
 		return false, fmt.Errorf("reading the census published before: %w", err)
 	}
-	if before, err := policy.ReadCensus([]byte(stored.Data[CensusKey])); err == nil &&
+	if before, err := policy.ReadCensus([]byte(stored.Data[policy.CensusKey])); err == nil &&
 		before.Complete && before.Instance == census.Instance && !census.Complete {
 		before.Stale = census.Stale
 		census = before
@@ -217,13 +205,13 @@ func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, 
 	}
 	wanted := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: c.Namespace, Name: CensusName(conn.Name), Labels: CensusLabels,
+			Namespace: c.Namespace, Name: policy.CensusName(conn.Name), Labels: policy.CensusLabels,
 			// It goes with the connection.
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: v1alpha1.GroupVersion.String(), Kind: "ZitadelConnection", Name: conn.Name, UID: conn.UID,
 			}},
 		},
-		Data: map[string]string{CensusKey: string(data)},
+		Data: map[string]string{policy.CensusKey: string(data)},
 	}
 	switch {
 	case missing:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 // +kubebuilder:rbac:groups=security.neosc.io,resources=zitadelconnections,verbs=get;list;watch;patch
@@ -91,7 +91,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // connect reads the credential and proves it.
 func (r *Reconciler) connect(ctx context.Context, conn *v1alpha1.ZitadelConnection) (idp.Account, error) {
 	spec := &conn.Spec
-	if spec.Insecure && !r.AllowInsecure && !isLoopback(spec) {
+	if spec.Insecure && !r.AllowInsecure && !policy.Loopback(spec) {
 		return idp.Account{}, kube.Refuse(v1alpha1.ReasonInsecureNotAllowed,
 			"plain HTTP to %s would send the credential in the clear; use TLS, or run the operator with --allow-insecure", spec.Domain)
 	}
@@ -178,23 +178,6 @@ func usesForCleanup(p *v1alpha1.SecurityPolicy, connection string) bool {
 		slices.Contains(p.Finalizers, v1alpha1.Finalizer) &&
 		(slices.ContainsFunc(p.Spec.Targets.Zitadel, func(t v1alpha1.ZitadelTarget) bool { return t.Connection == connection }) ||
 			slices.ContainsFunc(p.Status.Targets, func(t v1alpha1.TargetStatus) bool { return t.Connection == connection }))
-}
-
-// isLoopback tells whether the host connected to is this machine. A name below
-// localhost is not: a cluster's DNS takes zitadel.localhost for the Service
-// zitadel in a namespace of that name.
-func isLoopback(spec *v1alpha1.ZitadelConnectionSpec) bool {
-	host := spec.Domain
-	if spec.Address != "" {
-		if h, _, err := net.SplitHostPort(spec.Address); err == nil {
-			host = h
-		}
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func (r *Reconciler) now() time.Time {

@@ -74,11 +74,16 @@ func (o Manager) validate() error {
 			errs = append(errs, fmt.Errorf("%s must be at least 1s, got %s", name, pause))
 		}
 	}
-	if o.LogLevel != "debug" && o.LogLevel != "info" && o.LogLevel != "error" {
-		errs = append(errs, fmt.Errorf("--log-level must be debug, info or error, got %q", o.LogLevel))
+	return errors.Join(append(errs, validateLog(o.LogLevel, o.LogFormat)...)...)
+}
+
+func validateLog(level, format string) []error {
+	var errs []error
+	if level != "debug" && level != "info" && level != "error" {
+		errs = append(errs, fmt.Errorf("--log-level must be debug, info or error, got %q", level))
 	}
-	if o.LogFormat != "json" && o.LogFormat != "console" {
-		errs = append(errs, fmt.Errorf("--log-format must be json or console, got %q", o.LogFormat))
+	if format != "json" && format != "console" {
+		errs = append(errs, fmt.Errorf("--log-format must be json or console, got %q", format))
 	}
-	return errors.Join(errs...)
+	return errs
 }

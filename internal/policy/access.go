@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -25,6 +26,19 @@ func MayTarget(rules []v1alpha1.AccessRule, namespace labels.Set, org *idp.Organ
 		}
 	}
 	return false, nil
+}
+
+// MayTurnOutToTarget tells whether the access rules may let the namespace target
+// an organization of which only what a policy selects it by is known: one of
+// them selects by something else.
+func MayTurnOutToTarget(rules []v1alpha1.AccessRule, namespace labels.Set, asked idp.Organization) bool {
+	return slices.ContainsFunc(rules, func(rule v1alpha1.AccessRule) bool {
+		selector, err := metav1.LabelSelectorAsSelector(rule.NamespaceSelector)
+		return err == nil && selector.Matches(namespace) && slices.Contains(rule.Scopes, v1alpha1.ScopeOrganization) &&
+			slices.ContainsFunc(rule.Organizations, func(s v1alpha1.OrganizationSelector) bool {
+				return s.ID != "" && asked.ID == "" || s.Name != "" && asked.Name == "" || s.PrimaryDomain != "" && asked.PrimaryDomain == ""
+			})
+	})
 }
 
 func covers(rule *v1alpha1.AccessRule, org *idp.Organization) bool {

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
@@ -28,16 +30,30 @@ func TargetKeys(spec *v1alpha1.SecurityPolicySpec) []string {
 	return keys
 }
 
+// ConnectionsOf lists the connections that a spec names, each once.
+func ConnectionsOf(spec *v1alpha1.SecurityPolicySpec) []string {
+	var names []string
+	for i := range spec.Targets.Zitadel {
+		if name := spec.Targets.Zitadel[i].Connection; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // InstanceKey is the key of a connection's instance.
 func InstanceKey(connection string) string { return connection + "/instance" }
 
-// KeysOf returns the keys an organization can be targeted by.
+// KeysOf returns the keys an organization can be targeted by, as far as it is
+// known.
 func KeysOf(connection string, org idp.Organization) []string {
-	return []string{
-		connection + "/id/" + org.ID,
-		connection + "/name/" + org.Name,
-		connection + "/domain/" + org.PrimaryDomain,
+	var keys []string
+	for _, k := range []struct{ by, value string }{{"/id/", org.ID}, {"/name/", org.Name}, {"/domain/", org.PrimaryDomain}} {
+		if k.value != "" {
+			keys = append(keys, connection+k.by+k.value)
+		}
 	}
+	return keys
 }
 
 // ContributionOf returns what a policy contributes with these rules: InForce of

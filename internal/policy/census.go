@@ -66,9 +66,19 @@ func (h Histogram) Users() int {
 	return n
 }
 
-func (h Histogram) add(other Histogram) {
+// Add counts the users of another as well.
+func (h Histogram) Add(other Histogram) {
 	for t, n := range other {
 		h[t] += n
+	}
+}
+
+// Subtract leaves out the users of another, who are counted here.
+func (h Histogram) Subtract(other Histogram) {
+	for t, n := range other {
+		if h[t] -= n; h[t] == 0 {
+			delete(h, t)
+		}
 	}
 }
 
@@ -103,7 +113,8 @@ type Tenant struct {
 	Users Histogram `json:"users,omitempty"`
 }
 
-func (t Tenant) owns(g idp.Group) bool { return slices.Contains(t.Own, g) }
+// Owns tells whether the organization has a policy of its own for the group.
+func (t Tenant) Owns(g idp.Group) bool { return slices.Contains(t.Own, g) }
 
 // Reached counts the users for whom the settings of a group hold that stand at
 // the scope: at an organization its users; at the instance those of every
@@ -113,17 +124,17 @@ func (c Census) Reached(scope idp.Scope, g idp.Group) (Histogram, bool) {
 	reached := Histogram{}
 	if !scope.IsInstance() {
 		one, known := c.Organizations[scope.OrganizationID]
-		reached.add(one.Users)
+		reached.Add(one.Users)
 		return reached, known || len(c.Rest) == 0
 	}
 	for _, t := range c.Organizations {
-		if !t.owns(g) {
-			reached.add(t.Users)
+		if !t.Owns(g) {
+			reached.Add(t.Users)
 		}
 	}
 	for _, t := range c.Rest {
-		if !t.owns(g) {
-			reached.add(t.Users)
+		if !t.Owns(g) {
+			reached.Add(t.Users)
 		}
 	}
 	return reached, true
@@ -173,7 +184,7 @@ func (c Census) without(bytes int) (Census, error) {
 		if !known {
 			sum = Tenant{Own: t.Own, Users: Histogram{}}
 		}
-		sum.Users.add(t.Users)
+		sum.Users.Add(t.Users)
 		rest[fmt.Sprint(t.Own)] = sum
 	}
 	c.Rest = nil

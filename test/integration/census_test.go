@@ -65,8 +65,8 @@ func (c *census) minute() {
 func (w *world) published() (*corev1.ConfigMap, policy.Census) {
 	w.t.Helper()
 	stored := &corev1.ConfigMap{}
-	w.Expect(cluster.client.Get(w.ctx, client.ObjectKey{Namespace: operatorNamespace, Name: zitadelconnection.CensusName(w.connection)}, stored)).To(Succeed())
-	read, err := policy.ReadCensus([]byte(stored.Data[zitadelconnection.CensusKey]))
+	w.Expect(cluster.client.Get(w.ctx, client.ObjectKey{Namespace: operatorNamespace, Name: policy.CensusName(w.connection)}, stored)).To(Succeed())
+	read, err := policy.ReadCensus([]byte(stored.Data[policy.CensusKey]))
 	w.Expect(err).NotTo(HaveOccurred())
 	return stored, read
 }
@@ -94,7 +94,7 @@ func TestCensusFollowsWhatHappens(t *testing.T) {
 	c.complete()
 
 	stored, read := w.published()
-	w.Expect(stored.Labels).To(Equal(zitadelconnection.CensusLabels))
+	w.Expect(stored.Labels).To(Equal(policy.CensusLabels))
 	w.Expect(stored.OwnerReferences).To(HaveLen(1), "it goes with the connection")
 	w.Expect(read.Complete).To(BeTrue())
 	w.Expect(read.Instance).To(Equal(w.zitadel.URL()))
@@ -231,8 +231,8 @@ func TestManagerTakesTheCensus(t *testing.T) {
 	w.condition(&v1alpha1.ZitadelConnection{ObjectMeta: w.connectionObject().ObjectMeta}, v1alpha1.ConditionEventsFollowed, "True", v1alpha1.ReasonFollowing)
 	w.Eventually(func(g Gomega) {
 		stored := &corev1.ConfigMap{}
-		g.Expect(cluster.client.Get(w.ctx, client.ObjectKey{Namespace: operatorNamespace, Name: zitadelconnection.CensusName(w.connection)}, stored)).To(Succeed())
-		read, err := policy.ReadCensus([]byte(stored.Data[zitadelconnection.CensusKey]))
+		g.Expect(cluster.client.Get(w.ctx, client.ObjectKey{Namespace: operatorNamespace, Name: policy.CensusName(w.connection)}, stored)).To(Succeed())
+		read, err := policy.ReadCensus([]byte(stored.Data[policy.CensusKey]))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(read.Complete).To(BeTrue())
 	}).Should(Succeed())

@@ -6,28 +6,20 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/go-logr/logr"
-	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/cmd/internal/process"
 	"github.com/neosc/mfa-operator/controllers"
-	"github.com/neosc/mfa-operator/controllers/securitypolicy"
 	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/internal/policy"
 	"github.com/neosc/mfa-operator/internal/zitadel"
 )
 
@@ -38,17 +30,15 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 	if err != nil {
 		return err
 	}
-	log := logger(o, stderr)
+	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
 	ctrl.SetLogger(log)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
 
-	restConfig, err := kubeconfig(o.Kubeconfig)
+	restConfig, err := process.Cluster(o.Kubeconfig)
 	if err != nil {
 		return err
 	}
-	// The API server's priority and fairness paces us, not a guess of ours.
-	restConfig.QPS = -1
-	scheme, err := newScheme()
+	scheme, err := process.Scheme()
 	if err != nil {
 		return err
 	}
@@ -88,16 +78,6 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 	return mgr.Start(ctx)
 }
 
-func newScheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("registering the kinds: %w", err)
-		}
-	}
-	return scheme, nil
-}
-
 // cacheOptions keep in memory, and ask the right to watch, only what is needed:
 // Secrets (metadata only) and claims in the operator's own namespace.
 func cacheOptions(namespace string) cache.Options {
@@ -106,27 +86,7 @@ func cacheOptions(namespace string) cache.Options {
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:    {Namespaces: own},
-			&corev1.ConfigMap{}: {Namespaces: own, Label: labels.SelectorFromSet(securitypolicy.ClaimLabels)},
+			&corev1.ConfigMap{}: {Namespaces: own, Label: labels.SelectorFromSet(policy.ClaimLabels)},
 		},
 	}
-}
-
-func kubeconfig(file string) (*rest.Config, error) {
-	if file == "" {
-		c, err := config.GetConfig()
-		if err != nil {
-			return nil, fmt.Errorf("finding a kubeconfig: %w", err)
-		}
-		return c, nil
-	}
-	c, err := clientcmd.BuildConfigFromFlags("", file)
-	if err != nil {
-		return nil, fmt.Errorf("reading kubeconfig %s: %w", file, err)
-	}
-	return c, nil
-}
-
-func logger(o options.Manager, stderr io.Writer) logr.Logger {
-	level := map[string]zapcore.Level{"debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}[o.LogLevel]
-	return zap.New(zap.WriteTo(stderr), zap.UseDevMode(o.LogFormat == "console"), zap.Level(level), zap.StacktraceLevel(zapcore.PanicLevel))
 }

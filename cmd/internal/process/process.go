@@ -1,0 +1,53 @@
+// Package process has what every process of the operator does at its start.
+package process
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+)
+
+// Scheme returns the kinds of Kubernetes and ours.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering the kinds: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// Cluster says how to reach the API server: by a kubeconfig file; empty means
+// $KUBECONFIG, then the pod's service account. The API server's priority and
+// fairness paces us, not a guess of ours.
+func Cluster(kubeconfig string) (*rest.Config, error) {
+	var c *rest.Config
+	var err error
+	if kubeconfig == "" {
+		if c, err = config.GetConfig(); err != nil {
+			return nil, fmt.Errorf("finding a kubeconfig: %w", err)
+		}
+	} else if c, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
+		return nil, fmt.Errorf("reading kubeconfig %s: %w", kubeconfig, err)
+	}
+	c.QPS = -1
+	return c, nil
+}
+
+// Logger writes lines of a level (debug, info, error) and format (json,
+// console).
+func Logger(level, format string, to io.Writer) logr.Logger {
+	from := map[string]zapcore.Level{"debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}[level]
+	return zap.New(zap.WriteTo(to), zap.UseDevMode(format == "console"), zap.Level(from), zap.StacktraceLevel(zapcore.PanicLevel))
+}

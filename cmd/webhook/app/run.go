@@ -1,0 +1,182 @@
+// Package app wires the webhook's doors together and runs them.
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/cmd/internal/process"
+	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/webhook"
+	"github.com/neosc/mfa-operator/webhook/admission"
+	"github.com/neosc/mfa-operator/webhook/certificates"
+)
+
+// Run serves until ctx ends. args are the flags of options.ParseWebhook; logs go
+// to stderr.
+func Run(ctx context.Context, version string, args []string, stderr io.Writer) error {
+	o, err := options.ParseWebhook(args)
+	if err != nil {
+		return err
+	}
+	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
+	ctrl.SetLogger(log)
+	log.Info("Starting", "version", version, "namespace", o.Namespace)
+
+	restConfig, err := process.Cluster(o.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	scheme, err := process.Scheme()
+	if err != nil {
+		return err
+	}
+	// Every replica works: no leader, no lease.
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme:                 scheme,
+		Logger:                 log,
+		Controller:             ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
+		Cache:                  cacheOptions(o),
+		Metrics:                server.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress: o.HealthAddress,
+	})
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+	if err := setup(ctx, mgr, o); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
+	keeper := &certificates.Keeper{
+		Client:        mgr.GetClient(),
+		Secret:        types.NamespacedName{Namespace: o.Namespace, Name: o.CertificateSecret},
+		Configuration: o.Configuration,
+		DNSNames:      o.DNSNames,
+	}
+	if err := keeper.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the certificate: %w", err)
+	}
+
+	if err := admission.Indexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	published := &admission.Published{}
+	heard, err := listen(ctx, mgr.GetCache(), published)
+	if err != nil {
+		return err
+	}
+	routes, err := admission.Routes(mgr.GetScheme(), &admission.Cluster{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Published: published,
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	for path, handler := range routes {
+		mux.Handle("POST "+path, handler)
+	}
+	callers, err := clientCAs(o.ClientCAFile)
+	if err != nil {
+		return err
+	}
+	serving := &webhook.Server{
+		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: callers, Handler: mux, Log: mgr.GetLogger().WithName("server"),
+	}
+	if err := mgr.Add(serving); err != nil {
+		return fmt.Errorf("adding the server: %w", err)
+	}
+
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding the liveness check: %w", err)
+	}
+	for name, check := range map[string]healthz.Checker{"certificate": keeper.Check, "server": serving.Check, "published": heard} {
+		if err := mgr.AddReadyzCheck(name, check); err != nil {
+			return fmt.Errorf("adding the readiness check %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// listen has the manager's ConfigMaps told to published. The check is ready when
+// all that there were at the start have been.
+func listen(ctx context.Context, informers cache.Informers, published toolscache.ResourceEventHandler) (healthz.Checker, error) {
+	// Its first list comes with the start of the cache, not now.
+	informer, err := informers.GetInformer(ctx, &corev1.ConfigMap{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watching what the manager publishes: %w", err)
+	}
+	registration, err := informer.AddEventHandler(published)
+	if err != nil {
+		return nil, fmt.Errorf("watching what the manager publishes: %w", err)
+	}
+	// Policies, connections and namespaces are asked for by the first request
+	// otherwise.
+	for _, obj := range []client.Object{&v1alpha1.SecurityPolicy{}, &v1alpha1.ZitadelConnection{}, &corev1.Namespace{}} {
+		if _, err := informers.GetInformer(ctx, obj, cache.BlockUntilSynced(false)); err != nil {
+			return nil, fmt.Errorf("watching %T: %w", obj, err)
+		}
+	}
+	return func(*http.Request) error {
+		if !registration.HasSynced() {
+			return errors.New("what the manager publishes has not been read yet")
+		}
+		return nil
+	}, nil
+}
+
+// cacheOptions keep in memory, and ask the right to watch, only what is needed.
+// Of Secrets that is one: those beside it are credentials for Zitadel, which
+// this process must not hold.
+func cacheOptions(o options.Webhook) cache.Options {
+	named := func(name string) fields.Selector { return fields.OneTermEqualSelector("metadata.name", name) }
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: named(o.CertificateSecret)}}},
+			&corev1.ConfigMap{}: {
+				Namespaces: map[string]cache.Config{o.Namespace: {}},
+				Label:      labels.SelectorFromSet(policy.PublishedLabels),
+			},
+			&admissionregistrationv1.ValidatingWebhookConfiguration{}: {Field: named(o.Configuration)},
+		},
+	}
+}
+
+func clientCAs(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading --client-ca-file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("reading --client-ca-file: there is no certificate in %s", file)
+	}
+	return pool, nil
+}

@@ -1,0 +1,81 @@
+package options
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Webhook is what the operator of the webhook process chooses.
+type Webhook struct {
+	// Namespace is the operator's own: the certificate and what the manager
+	// publishes are there.
+	Namespace string
+	// Kubeconfig is a file; empty: $KUBECONFIG, then the pod's service account.
+	Kubeconfig string
+	// Address is the host:port to serve on.
+	Address string
+	// DNSNames are those by which the API server calls, at least one.
+	DNSNames []string
+	// CertificateSecret names the Secret with the certificate, Configuration the
+	// ValidatingWebhookConfiguration that leads here.
+	CertificateSecret string
+	Configuration     string
+	// ClientCAFile, if not empty, has the certificates of those who may issue
+	// callers' certificates; callers without one are then refused.
+	ClientCAFile string
+	// MetricsAddress and HealthAddress are host:port; 0 turns one off.
+	MetricsAddress string
+	HealthAddress  string
+	// LogLevel is debug, info or error; LogFormat is json or console.
+	LogLevel  string
+	LogFormat string
+}
+
+// ParseWebhook reads the webhook's flags. It returns pflag.ErrHelp after
+// printing the usage when asked to.
+func ParseWebhook(args []string) (Webhook, error) {
+	var o Webhook
+	flags := pflag.NewFlagSet("webhook", pflag.ContinueOnError)
+	flags.StringVar(&o.Namespace, "namespace", ownNamespace(), "the operator's own namespace (default: $POD_NAMESPACE, else neosc-system)")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then the pod's service account)")
+	flags.StringVar(&o.Address, "bind-address", ":9443", "host:port to serve HTTPS on")
+	flags.StringSliceVar(&o.DNSNames, "dns-name", nil, "name by which the API server calls; can be given more than once (default: mfa-operator-webhook.NAMESPACE.svc)")
+	flags.StringVar(&o.CertificateSecret, "certificate-secret", "mfa-operator-webhook-tls", "Secret in the operator's namespace that keeps the certificate; it must exist, and may be empty")
+	flags.StringVar(&o.Configuration, "configuration", "mfa-operator-webhook", "ValidatingWebhookConfiguration whose caBundle is kept up")
+	flags.StringVar(&o.ClientCAFile, "client-ca-file", "", "certificates, PEM, of those who may issue callers' certificates; callers without one are refused")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
+	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
+	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
+	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
+	if err := flags.Parse(args); err != nil {
+		return Webhook{}, err
+	}
+	if flags.NArg() > 0 {
+		return Webhook{}, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	if len(o.DNSNames) == 0 {
+		o.DNSNames = []string{"mfa-operator-webhook." + o.Namespace + ".svc"}
+	}
+	return o, o.validate()
+}
+
+func (o Webhook) validate() error {
+	var errs []error
+	for name, value := range map[string]string{
+		"--namespace": o.Namespace, "--bind-address": o.Address,
+		"--certificate-secret": o.CertificateSecret, "--configuration": o.Configuration,
+	} {
+		if value == "" {
+			errs = append(errs, errors.New(name+" must not be empty"))
+		}
+	}
+	for _, name := range o.DNSNames {
+		if name == "" || strings.ContainsAny(name, ":/ *") {
+			errs = append(errs, fmt.Errorf("--dns-name must be a DNS name, got %q", name))
+		}
+	}
+	return errors.Join(append(errs, validateLog(o.LogLevel, o.LogFormat)...)...)
+}

@@ -1,0 +1,102 @@
+// Package webhook serves everything that answers HTTP: what listens, with which
+// certificate, for how long, and how it ends. What is answered is in the rooms
+// below it.
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Bounds of a request and of the end. The API server gives up after at most 30
+// seconds, and sends at most 3 MiB or so in one object.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = 90 * time.Second
+	maxHeaderBytes = 64 << 10
+	// graceful is how long requests under way may take when the server ends.
+	graceful = 30 * time.Second
+)
+
+// Server serves HTTPS. It is a manager.Runnable that needs no leader.
+type Server struct {
+	// Address is the host:port to listen on.
+	Address string
+	// Certificate is asked for at each handshake, so that a new one needs no
+	// restart.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// ClientCAs, if not nil, are the only ones who may issue callers'
+	// certificates; nil lets callers without one in.
+	ClientCAs *x509.CertPool
+	Handler   http.Handler
+	Log       logr.Logger
+
+	listening atomic.Bool
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: every replica
+// serves.
+func (s *Server) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable. It returns when ctx has ended and requests
+// under way are answered.
+func (s *Server) Start(ctx context.Context) error {
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.Certificate}
+	if s.ClientCAs != nil {
+		config.ClientCAs, config.ClientAuth = s.ClientCAs, tls.RequireAndVerifyClientCert
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
+	if err != nil {
+		return fmt.Errorf("listening for webhook calls: %w", err)
+	}
+	server := &http.Server{
+		Handler:           s.Handler,
+		TLSConfig:         config,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// What strangers send is no error of ours.
+		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(s.Log.V(1)), slog.LevelInfo),
+	}
+	s.Log.Info("Serving", "address", listener.Addr().String())
+	s.listening.Store(true)
+	defer s.listening.Store(false)
+
+	ended := make(chan error, 1)
+	go func() { ended <- server.ServeTLS(listener, "", "") }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serving webhook calls: %w", err)
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+	defer cancel()
+	if err := server.Shutdown(last); err != nil {
+		return fmt.Errorf("ending webhook calls: %w", err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving webhook calls: %w", err)
+	}
+	return nil
+}
+
+// Check is a healthz.Checker: the server listens.
+func (s *Server) Check(*http.Request) error {
+	if !s.listening.Load() {
+		return errors.New("the webhook server does not listen yet")
+	}
+	return nil
+}
