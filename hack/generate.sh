@@ -10,6 +10,7 @@ cd "${1:-$(dirname "$0")/..}"
 rm -f config/crd/bases/*.yaml # the CRD of a kind that is gone goes too
 "$tools/controller-gen" object crd paths=./api/... output:crd:dir=config/crd/bases
 "$tools/controller-gen" rbac:roleName=mfa-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
+"$tools/controller-gen" rbac:roleName=mfa-operator-webhook,fileName=webhook_role.yaml paths=./webhook/... output:rbac:dir=config/rbac
 hack/sync-chart.sh
 mkdir -p docs/reference
 "$tools/crd-ref-docs" --log-level=ERROR --source-path=api --config=hack/crd-ref-docs.yaml \

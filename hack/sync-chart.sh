@@ -1,22 +1,23 @@
 #!/bin/sh
 # Copies into the chart what it shares with config/: the CRDs, the RBAC rules, the
-# admission rules and the policy behind defaultPolicy. Run it after anything in
-# config/ changes; a test compares. With --check it changes nothing and fails on a
-# difference.
+# admission rules, the webhook configuration and the policy behind defaultPolicy.
+# Run it after anything in config/ changes; a test compares. With --check it
+# changes nothing and fails on a difference.
 set -eu
 cd "$(dirname "$0")/.."
 files=charts/mfa-operator/files
 
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-mkdir "$new/crds" "$new/rbac" "$new/admission"
+mkdir "$new/crds" "$new/rbac" "$new/admission" "$new/webhook"
 cp config/crd/bases/*.yaml "$new/crds/"
 cp config/admission/ledger_*.yaml "$new/admission/"
-# service_account.yaml is a template of the chart's own: it can be switched off.
+# Service accounts are templates of the chart's own: they can be switched off.
 for f in config/rbac/*.yaml; do
-	case ${f##*/} in kustomization.yaml | service_account.yaml) continue ;; esac
+	case ${f##*/} in kustomization.yaml | *service_account.yaml) continue ;; esac
 	cp "$f" "$new/rbac/"
 done
+cp config/webhook/validating.yaml "$new/webhook/"
 cp config/samples/securitypolicy_pol-mfa-required.yaml "$new/default-policy.yaml"
 chmod -R u=rwX,go=rX "$new"
 

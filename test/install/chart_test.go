@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -64,7 +65,7 @@ func TestChartIsInSync(t *testing.T) {
 		g.Expect(files).NotTo(gomega.BeEmpty())
 		for _, file := range files {
 			name := filepath.Base(file)
-			if name != "kustomization.yaml" && name != "service_account.yaml" {
+			if name != "kustomization.yaml" && !strings.HasSuffix(name, "service_account.yaml") {
 				g.Expect(read(t, path.Join(chart, "files", copies, name))).To(gomega.Equal(read(t, path.Join(folder, name))), name)
 			}
 		}
@@ -100,16 +101,75 @@ func TestChartEqualsConfig(t *testing.T) {
 	})
 	t.Run("pod", func(t *testing.T) {
 		g := gomega.NewWithT(t)
-		a, b := deployment(t, fromConfig), deployment(t, fromChart)
-		g.Expect(a.Name).To(gomega.Equal(b.Name))
-		g.Expect(a.Spec.Replicas).To(gomega.Equal(b.Spec.Replicas))
-		g.Expect(managerPod(t, a.Spec.Template.Spec)).To(gomega.Equal(managerPod(t, b.Spec.Template.Spec)), "what the flags mean")
-		a.Spec.Template.Spec.Containers[0].Args, b.Spec.Template.Spec.Containers[0].Args = nil, nil
-		b.Spec.Template.Spec.Containers[0].ImagePullPolicy = "" // what the server sets, too
-		if d := cmp.Diff(a.Spec.Template.Spec, b.Spec.Template.Spec); d != "" {
+		for _, name := range []string{manager, hook} {
+			a, b := deployment(t, fromConfig, name), deployment(t, fromChart, name)
+			g.Expect(a.Spec.Replicas).To(gomega.Equal(b.Spec.Replicas))
+			g.Expect(a.Spec.Strategy).To(gomega.Equal(b.Spec.Strategy))
+			if name == manager {
+				g.Expect(managerPod(t, a.Spec.Template.Spec)).To(gomega.Equal(managerPod(t, b.Spec.Template.Spec)), "what the flags mean")
+			} else {
+				g.Expect(webhookPod(t, a.Spec.Template.Spec)).To(gomega.Equal(webhookPod(t, b.Spec.Template.Spec)), "what the flags mean")
+			}
+			a.Spec.Template.Spec.Containers[0].Args, b.Spec.Template.Spec.Containers[0].Args = nil, nil
+			b.Spec.Template.Spec.Containers[0].ImagePullPolicy = ""         // what the server sets, too
+			for i := range b.Spec.Template.Spec.TopologySpreadConstraints { // as the selector
+				delete(b.Spec.Template.Spec.TopologySpreadConstraints[i].LabelSelector.MatchLabels, "app.kubernetes.io/instance")
+			}
+			if d := cmp.Diff(a.Spec.Template.Spec, b.Spec.Template.Spec); d != "" {
+				t.Errorf("config (-) and chart (+) differ:\n%s", d)
+			}
+		}
+	})
+	t.Run("webhook configuration", func(t *testing.T) {
+		a, b := configuration(t, fromConfig), configuration(t, fromChart)
+		if d := cmp.Diff(a.Webhooks, b.Webhooks); d != "" {
 			t.Errorf("config (-) and chart (+) differ:\n%s", d)
 		}
 	})
+	t.Run("services and secrets", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		for _, list := range [][]*unstructured.Unstructured{fromConfig, fromChart} {
+			service := only[corev1.Service](t, list, "Service")[0]
+			g.Expect(service.Name).To(gomega.Equal(hook))
+			pod := deployment(t, list, hook).Spec.Template
+			for name, value := range service.Spec.Selector {
+				g.Expect(pod.Labels).To(gomega.HaveKeyWithValue(name, value))
+			}
+			g.Expect(deployment(t, list, manager).Spec.Template.Labels).NotTo(gomega.HaveKeyWithValue("app.kubernetes.io/component", "webhook"))
+			g.Expect(service.Spec.Ports).To(gomega.ConsistOf(gomega.And(
+				gomega.HaveField("Port", int32(443)), gomega.HaveField("TargetPort.StrVal", "https"))))
+			o := webhookPod(t, pod.Spec)
+			g.Expect(o.DNSNames).To(gomega.Equal([]string{service.Name + "." + service.Namespace + ".svc"}))
+			secret := only[corev1.Secret](t, list, "Secret")[0]
+			g.Expect(secret.Name).To(gomega.Equal(o.CertificateSecret))
+			g.Expect(secret.Data).To(gomega.BeEmpty(), "applying it again must not take the certificate away")
+			g.Expect(configuration(t, list).Name).To(gomega.Equal(o.Configuration))
+		}
+	})
+}
+
+// configuration is the webhook configuration, checked for what must hold in
+// every form of it.
+func configuration(t *testing.T, list []*unstructured.Unstructured) *admissionregistrationv1.ValidatingWebhookConfiguration {
+	t.Helper()
+	g := gomega.NewWithT(t)
+	found := only[admissionregistrationv1.ValidatingWebhookConfiguration](t, list, "ValidatingWebhookConfiguration")
+	g.Expect(found).To(gomega.HaveLen(1))
+	for _, w := range found[0].Webhooks {
+		g.Expect(w.SideEffects).To(gomega.HaveValue(gomega.Equal(admissionregistrationv1.SideEffectClassNone)))
+		g.Expect(w.TimeoutSeconds).To(gomega.HaveValue(gomega.BeNumerically("<=", 5)))
+		g.Expect(w.ClientConfig.CABundle).To(gomega.BeEmpty(), "applying it again must not take the trust away")
+		for _, r := range w.Rules {
+			g.Expect(r.APIGroups).To(gomega.Equal([]string{v1alpha1.GroupVersion.Group}), "never asked about unrelated kinds")
+			for _, resource := range r.Resources {
+				g.Expect(resource).To(gomega.BeElementOf("securitypolicies", "zitadelconnections"))
+			}
+			if slices.Contains(r.Operations, admissionregistrationv1.Delete) {
+				g.Expect(w.FailurePolicy).To(gomega.HaveValue(gomega.Equal(admissionregistrationv1.Ignore)), "%s: a deletion is never blocked", w.Name)
+			}
+		}
+	}
+	return found[0]
 }
 
 // rights are the rules, bindings and aggregation labels of RBAC by kind and
@@ -137,13 +197,15 @@ func rights(t *testing.T, list []*unstructured.Unstructured) map[string]any {
 	return found
 }
 
-func deployment(t *testing.T, list []*unstructured.Unstructured) *appsv1.Deployment {
+func deployment(t *testing.T, list []*unstructured.Unstructured, name string) *appsv1.Deployment {
 	t.Helper()
-	found := only[appsv1.Deployment](t, list, "Deployment")
-	if len(found) != 1 {
-		t.Fatalf("%d Deployments", len(found))
+	for _, d := range only[appsv1.Deployment](t, list, "Deployment") {
+		if d.Name == name {
+			return d
+		}
 	}
-	return found[0]
+	t.Fatalf("there is no Deployment %s", name)
+	return nil
 }
 
 // Every value does what it says, above all those that change security.
@@ -151,10 +213,10 @@ func TestChartValues(t *testing.T) {
 	t.Parallel()
 	digest := "sha256:" + strings.Repeat("0a", 32)
 	flags := func(t *testing.T, list []*unstructured.Unstructured) options.Manager {
-		return managerPod(t, deployment(t, list).Spec.Template.Spec)
+		return managerPod(t, deployment(t, list, manager).Spec.Template.Spec)
 	}
 	container := func(t *testing.T, list []*unstructured.Unstructured) corev1.Container {
-		return deployment(t, list).Spec.Template.Spec.Containers[0]
+		return deployment(t, list, manager).Spec.Template.Spec.Containers[0]
 	}
 	for name, c := range map[string]struct {
 		args  []string
@@ -181,7 +243,7 @@ func TestChartValues(t *testing.T) {
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 				g.Expect(container(t, list).Image).To(gomega.Equal("registry.example.com/mfa@" + digest))
 				g.Expect(container(t, list).ImagePullPolicy).To(gomega.Equal(corev1.PullAlways))
-				g.Expect(deployment(t, list).Spec.Template.Spec.ImagePullSecrets).To(gomega.Equal([]corev1.LocalObjectReference{{Name: "pull"}}))
+				g.Expect(deployment(t, list, manager).Spec.Template.Spec.ImagePullSecrets).To(gomega.Equal([]corev1.LocalObjectReference{{Name: "pull"}}))
 			},
 		},
 		"image tag": {set(`image.tag="1.2.3"`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
@@ -190,15 +252,24 @@ func TestChartValues(t *testing.T) {
 		"own service account": {
 			set(`serviceAccount={"create":false,"name":"mine"}`),
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
-				g.Expect(only[corev1.ServiceAccount](t, list, "ServiceAccount")).To(gomega.BeEmpty())
-				g.Expect(deployment(t, list).Spec.Template.Spec.ServiceAccountName).To(gomega.Equal("mine"))
-				want := []rbacv1.Subject{{Kind: "ServiceAccount", Name: "mine", Namespace: namespace}}
+				accounts := only[corev1.ServiceAccount](t, list, "ServiceAccount")
+				g.Expect(accounts).To(gomega.HaveLen(1))
+				g.Expect(accounts[0].Name).To(gomega.Equal(hook))
+				g.Expect(deployment(t, list, manager).Spec.Template.Spec.ServiceAccountName).To(gomega.Equal("mine"))
+				bound := map[string][]rbacv1.Subject{}
 				for _, b := range only[rbacv1.RoleBinding](t, list, "RoleBinding") {
-					g.Expect(b.Subjects).To(gomega.Equal(want))
+					bound["Role "+b.Name] = b.Subjects
 				}
 				for _, b := range only[rbacv1.ClusterRoleBinding](t, list, "ClusterRoleBinding") {
-					g.Expect(b.Subjects).To(gomega.Equal(want))
+					bound["ClusterRole "+b.Name] = b.Subjects
 				}
+				account := func(name string) []rbacv1.Subject {
+					return []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: namespace}}
+				}
+				g.Expect(bound).To(gomega.Equal(map[string][]rbacv1.Subject{
+					"Role " + manager: account("mine"), "ClusterRole " + manager: account("mine"), "Role mfa-operator-leader-election": account("mine"),
+					"Role " + hook: account(hook), "ClusterRole " + hook: account(hook),
+				}))
 			},
 		},
 		"service account annotations": {
@@ -209,9 +280,34 @@ func TestChartValues(t *testing.T) {
 		},
 		"no roles for people": {set(`userRoles.create=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 			roles := only[rbacv1.ClusterRole](t, list, "ClusterRole")
-			g.Expect(roles).To(gomega.HaveLen(1))
-			g.Expect(roles[0].Name).To(gomega.Equal(manager))
+			g.Expect(roles).To(gomega.ConsistOf(gomega.HaveField("Name", manager), gomega.HaveField("Name", hook)))
 		}},
+		"no webhook": {set(`webhook.enabled=false`), func(_ *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			for _, obj := range list {
+				if obj.GetKind() != "CustomResourceDefinition" {
+					g.Expect(obj.GetName()).NotTo(gomega.ContainSubstring("webhook"), obj.GetKind())
+					g.Expect(obj.GetKind()).NotTo(gomega.BeElementOf("ValidatingWebhookConfiguration", "Service", "Secret"))
+				}
+			}
+		}},
+		"webhook": {
+			set(`webhook={"replicas":3,"failurePolicy":"Ignore","logLevel":"debug","logFormat":"console","metrics":{"enabled":true,"port":9090},"serviceAccount":{"create":false,"name":"theirs"},"resources":{"limits":{"memory":"1Gi"}}}`,
+				`podLabels={"a":"b","app.kubernetes.io/component":"manager"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				d := deployment(t, list, hook)
+				o := webhookPod(t, d.Spec.Template.Spec)
+				g.Expect(d.Spec.Replicas).To(gomega.HaveValue(gomega.Equal(int32(3))))
+				g.Expect([]string{o.LogLevel, o.LogFormat, o.MetricsAddress}).To(gomega.Equal([]string{"debug", "console", ":9090"}))
+				g.Expect(d.Spec.Template.Labels).To(gomega.HaveKeyWithValue("a", "b"))
+				g.Expect(d.Spec.Template.Labels).To(gomega.HaveKeyWithValue("app.kubernetes.io/component", "webhook"), "the selector's labels win")
+				g.Expect(d.Spec.Template.Spec.ServiceAccountName).To(gomega.Equal("theirs"))
+				g.Expect(only[corev1.ServiceAccount](t, list, "ServiceAccount")).To(gomega.HaveLen(1))
+				for _, w := range configuration(t, list).Webhooks {
+					g.Expect(w.FailurePolicy).To(gomega.HaveValue(gomega.Equal(admissionregistrationv1.Ignore)), w.Name)
+				}
+				g.Expect(d.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()).To(gomega.Equal("1Gi"))
+			},
+		},
 		"no CRDs": {set(`crds.install=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 			g.Expect(only[apiextensionsv1.CustomResourceDefinition](t, list, "CustomResourceDefinition")).To(gomega.BeEmpty())
 		}},
@@ -219,7 +315,7 @@ func TestChartValues(t *testing.T) {
 			set(`replicas=2`, `podLabels={"a":"b","app.kubernetes.io/name":"other"}`, `podAnnotations={"c":"d"}`, `nodeSelector={"e":"f"}`,
 				`tolerations=[{"operator":"Exists"}]`, `affinity={"nodeAffinity":{}}`, `priorityClassName="high"`, `resources.limits.memory="1Gi"`),
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
-				d := deployment(t, list)
+				d := deployment(t, list, manager)
 				managerPod(t, d.Spec.Template.Spec)
 				g.Expect(d.Spec.Replicas).To(gomega.HaveValue(gomega.Equal(int32(2))))
 				g.Expect(d.Spec.Template.Labels).To(gomega.HaveKeyWithValue("a", "b"))
@@ -291,6 +387,10 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`manager.resync="500ms"`, "/manager/resync", "below a second"},
 		{`manager.resync=300`, "/manager/resync", "no unit"},
 		{`manager.metrics.port=8081`, "/manager/metrics/port", "taken by the probes"},
+		{`webhook.failurePolicy="Warn"`, "/webhook/failurePolicy", "not a word of Kubernetes'"},
+		{`webhook.replicas=0`, "/webhook/replicas", "nobody would answer, and every change be refused"},
+		{`webhook.metrics.port=9443`, "/webhook/metrics/port", "taken by the webhook"},
+		{`webhook.serviceAccount.create=false`, "/webhook/serviceAccount", "would give the rights to the namespace's default account"},
 		{`image.digest="latest"`, "/image/digest", "not a digest"},
 		{`image.repository=""`, "/image/repository", "no image"},
 		{`serviceAccount.create=false`, "/serviceAccount", "would give the rights to the namespace's default account"},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 func TestConfigWithKubectl(t *testing.T) {
@@ -59,7 +61,32 @@ func TestConfigWithKubectl(t *testing.T) {
 		managerPod(t, d.Spec.Template.Spec)
 		c.admittedAsRestricted(d)
 	})
-	t.Run("service account and bindings", func(t *testing.T) { c.forTest(t).bindingsResolve(3) })
+	t.Run("deployment of the webhook", func(t *testing.T) {
+		c := c.forTest(t)
+		d := &appsv1.Deployment{}
+		c.get(d, namespace+"/"+hook)
+		webhookPod(t, d.Spec.Template.Spec)
+		c.admittedAsRestricted(d)
+	})
+	t.Run("service account and bindings", func(t *testing.T) { c.forTest(t).bindingsResolve(5) })
+	t.Run("an apply later on takes nothing away from the webhook", func(t *testing.T) {
+		running := c.startWebhook()
+		c := c.forTest(t)
+		for line := range strings.Lines(c.kubectl("apply", "-k", "config/default")) {
+			if !strings.HasSuffix(strings.TrimSpace(line), "unchanged") {
+				t.Errorf("not unchanged: %s", line)
+			}
+		}
+		secret := &corev1.Secret{}
+		c.get(secret, namespace+"/"+hook+"-tls")
+		c.Expect(secret.Data).To(gomega.HaveLen(4))
+		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+		c.get(configuration, hook)
+		for _, w := range configuration.Webhooks {
+			c.Expect(w.ClientConfig.CABundle).To(gomega.Equal(secret.Data["ca.crt"]))
+		}
+		c.Expect(harness.Redirect(t.Context(), c.client, running.URL)).To(gomega.Succeed())
+	})
 	t.Run("samples", func(t *testing.T) { c.forTest(t).samples() })
 	t.Run("the validation is strict", func(t *testing.T) {
 		c := c.forTest(t)
@@ -78,7 +105,9 @@ func (c *cluster) samples() {
 	applied := 0
 	for _, file := range files {
 		if filepath.Base(file) != "kustomization.yaml" {
-			c.kubectl("apply", "--server-side", "--validate=strict", "-f", file)
+			// The webhook has something to say about them.
+			_, stderr, err := c.try("", kubectl(c.t), "apply", "--server-side", "--validate=strict", "-f", file)
+			c.Expect(err).NotTo(gomega.HaveOccurred(), "%s: %s", file, stderr)
 			applied += len(objects(c.t, read(c.t, "config/samples/"+filepath.Base(file))))
 		}
 	}
@@ -136,7 +165,7 @@ func (c *cluster) bindingsResolve(want int) {
 
 		// The Pod runs as that account.
 		d := &appsv1.Deployment{}
-		c.get(d, subjects[0].Namespace+"/"+manager)
+		c.get(d, subjects[0].Namespace+"/"+subjects[0].Name)
 		c.Expect(d.Spec.Template.Spec.ServiceAccountName).To(gomega.Equal(subjects[0].Name))
 	}
 	for _, b := range all.Items {

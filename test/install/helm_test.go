@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // A release from its first day to its last, and back.
@@ -37,20 +39,33 @@ func TestHelm(t *testing.T) {
 	notes := helm("install", release, chart, "--create-namespace")
 	c.Expect(notes).To(gomega.ContainSubstring("kubectl -n " + namespace + " create secret generic zitadel-credentials"))
 	c.kindsEstablished()
-	c.bindingsResolve(3)
+	c.bindingsResolve(5)
 	d := deployed()
 	c.Expect(d.ManagedFields).To(gomega.ContainElement(gomega.HaveField("Operation", metav1.ManagedFieldsOperationApply)), "the server validated it")
 	c.Expect(managerPod(t, d.Spec.Template.Spec).AllowInsecure).To(gomega.BeFalse())
 	c.admittedAsRestricted(d)
 
+	running := c.startWebhook()
+	c.Expect(harness.Redirect(t.Context(), c.client, running.URL)).To(gomega.Succeed())
+
 	// The connection that the notes tell users to write.
 	_, manifest, _ := strings.Cut(notes, "<<EOF")
 	manifest, _, _ = strings.Cut(manifest, "EOF")
 	c.do(manifest, kubectl(t), "apply", "--server-side", "--validate=strict", "-f", "-")
-	c.kubectl("apply", "--server-side", "--validate=strict", "-f", "config/samples/securitypolicy_acme.yaml")
+	_, stderr, err = c.try("", kubectl(t), "apply", "--server-side", "--validate=strict", "-f", "config/samples/securitypolicy_acme.yaml")
+	c.Expect(err).NotTo(gomega.HaveOccurred(), stderr)
+	c.Expect(stderr).To(gomega.ContainSubstring("Warning: the impact on users is not known"))
 
-	upgraded := helm("upgrade", release, chart, "--reuse-values", "--set", "replicas=2,manager.allowInsecure=true,defaultPolicy.enabled=true")
+	upgraded, stderr, err := c.try("", tool(t, "helm"), "upgrade", release, chart, "--namespace", namespace, "--reuse-values",
+		"--set", "replicas=2,manager.allowInsecure=true,defaultPolicy.enabled=true,webhook.enabled=false")
+	c.Expect(err).NotTo(gomega.HaveOccurred(), stderr)
+	c.Expect(stderr).To(gomega.ContainSubstring("the impact on users is not known"), "helm shows what the webhook says")
 	c.Expect(upgraded).To(gomega.ContainSubstring("WARNING: manager.allowInsecure is on"))
+	// Nobody is asked any more, and nothing of the webhook stays.
+	c.gone(&admissionregistrationv1.ValidatingWebhookConfiguration{}, hook)
+	c.gone(&appsv1.Deployment{}, namespace+"/"+hook)
+	c.gone(&corev1.Secret{}, namespace+"/"+hook+"-tls")
+	c.gone(&rbacv1.ClusterRole{}, hook)
 	d = deployed()
 	c.Expect(d.Spec.Replicas).To(gomega.HaveValue(gomega.Equal(int32(2))))
 	c.Expect(managerPod(t, d.Spec.Template.Spec).AllowInsecure).To(gomega.BeTrue())
@@ -86,7 +101,7 @@ func TestHelm(t *testing.T) {
 	}
 	stays()
 
-	helm("install", release, chart, "--set", "defaultPolicy.enabled=true,defaultPolicy.mode=Warn")
+	helm("install", release, chart, "--set", "defaultPolicy.enabled=true,defaultPolicy.mode=Warn,webhook.enabled=false")
 	deployed()
 	stays()
 	c.Expect(policy.Spec.Mode).To(gomega.Equal(v1alpha1.ModeWarn), "what stayed is the release's again")

@@ -24,6 +24,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/manager/app"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 const serviceAccount = "system:serviceaccount:" + namespace + ":" + manager
@@ -36,9 +37,15 @@ func TestConfigWithKustomize(t *testing.T) {
 	c.do(manifests, kubectl(t), "apply", "--server-side", "--validate=strict", "-f", "-")
 	c.kindsEstablished()
 
-	t.Run("the manager may do this and nothing else", func(t *testing.T) { c.forTest(t).mayExactly() })
+	t.Run("the manager may do this and nothing else", func(t *testing.T) {
+		c.forTest(t).mayExactly(serviceAccount, mayEverywhere, mayAtHome)
+	})
+	t.Run("the webhook may do this and nothing else", func(t *testing.T) {
+		c.forTest(t).mayExactly(webhookAccount, webhookMayEverywhere, webhookMayAtHome)
+	})
 	t.Run("the manager may not", func(t *testing.T) { c.forTest(t).mayNot() })
-	t.Run("the manager can do its work with it", func(t *testing.T) { c.forTest(t).managerWorks() })
+	t.Run("the webhook may not", func(t *testing.T) { c.forTest(t).webhookMayNot() })
+	t.Run("both can do their work with it", func(t *testing.T) { c.forTest(t).managerWorks() })
 }
 
 // The complete list, with a reason each. A right that is not here is a finding:
@@ -70,9 +77,9 @@ var (
 type right struct{ group, resource, verbs, why string }
 
 // mayExactly compares the rights the API server sees with the list.
-func (c *cluster) mayExactly() {
+func (c *cluster) mayExactly(account string, everywhere, atHome []right) {
 	c.t.Helper()
-	for in, want := range map[string][]right{namespace: slices.Concat(mayEverywhere, mayAtHome), "default": mayEverywhere} {
+	for in, want := range map[string][]right{namespace: slices.Concat(everywhere, atHome), "default": everywhere} {
 		wanted := sets.New[string]()
 		for _, r := range want {
 			for verb := range strings.FieldsSeq(r.verbs) {
@@ -80,7 +87,7 @@ func (c *cluster) mayExactly() {
 			}
 		}
 		c.Eventually(func() []string {
-			found := c.rights(serviceAccount, in).Difference(c.rights("system:serviceaccount:default:nobody", in))
+			found := c.rights(account, in).Difference(c.rights("system:serviceaccount:default:nobody", in))
 			return append(
 				diff("may, against the list: ", found, wanted),
 				diff("may not, against the list: ", wanted, found)...)
@@ -157,19 +164,19 @@ func (c *cluster) mayNot() {
 		{"escalate", "rbac.authorization.k8s.io", "clusterroles", "", "", manager, "to give itself more"},
 		{"patch", "apiextensions.k8s.io", "customresourcedefinitions", "", "", "", "to weaken its own validation"},
 	} {
-		c.Expect(c.allowed(no.verb, no.group, no.resource, no.subresource, no.namespace, no.name)).To(gomega.BeFalse(),
+		c.Expect(c.allowed(serviceAccount, no.verb, no.group, no.resource, no.subresource, no.namespace, no.name)).To(gomega.BeFalse(),
 			"%s %s/%s %s in %q: %s", no.verb, no.resource, no.subresource, no.name, no.namespace, no.why)
 	}
 	// The question is put rightly: the neighbouring ones have the other answer.
-	c.Expect(c.allowed("get", "", "secrets", "", namespace, "zitadel-credentials")).To(gomega.BeTrue())
-	c.Expect(c.allowed("patch", neosc, "securitypolicies", "status", "default", "any")).To(gomega.BeTrue())
-	c.Expect(c.allowed("update", "coordination.k8s.io", "leases", "", namespace, manager)).To(gomega.BeTrue())
+	c.Expect(c.allowed(serviceAccount, "get", "", "secrets", "", namespace, "zitadel-credentials")).To(gomega.BeTrue())
+	c.Expect(c.allowed(serviceAccount, "patch", neosc, "securitypolicies", "status", "default", "any")).To(gomega.BeTrue())
+	c.Expect(c.allowed(serviceAccount, "update", "coordination.k8s.io", "leases", "", namespace, manager)).To(gomega.BeTrue())
 }
 
-func (c *cluster) allowed(verb, group, resource, subresource, in, name string) bool {
+func (c *cluster) allowed(user, verb, group, resource, subresource, in, name string) bool {
 	c.t.Helper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User:   serviceAccount,
+		User:   user,
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: verb, Group: group, Resource: resource, Subresource: subresource, Namespace: in, Name: name,
@@ -198,6 +205,9 @@ func (c *cluster) managerWorks() {
 			c.Expect(c.client.Create(c.t.Context(), conn)).To(gomega.Succeed())
 		}
 	}
+	// The webhook is asked about all that follows.
+	running := c.startWebhook()
+	c.Expect(harness.Redirect(c.t.Context(), c.client, running.URL)).To(gomega.Succeed())
 	policies := only[v1alpha1.SecurityPolicy](c.t, samples, "SecurityPolicy")
 	for _, p := range policies {
 		c.Expect(c.client.Create(c.t.Context(), p)).To(gomega.Succeed())

@@ -41,6 +41,7 @@ import (
 const (
 	namespace = "neosc-system"
 	manager   = "mfa-operator-manager"
+	hook      = "mfa-operator-webhook"
 
 	// patience is how long a test waits for something that must come.
 	patience = 30 * time.Second
@@ -291,9 +292,37 @@ func (c *cluster) admittedAsRestricted(d *appsv1.Deployment) {
 func managerPod(t *testing.T, pod corev1.PodSpec) options.Manager {
 	t.Helper()
 	g := gomega.NewWithT(t)
+	c := onlyContainer(t, pod, "/manager")
+	o, err := options.ParseManager(c.Args)
+	g.Expect(err).NotTo(gomega.HaveOccurred(), "the manager must understand its flags: %v", c.Args)
+	g.Expect(o.LeaderElect).To(gomega.BeTrue())
+	g.Expect(o.HealthAddress).To(gomega.HaveSuffix(":%d", portOf(c, "health")))
+	return o
+}
+
+// webhookPod does the same for the webhook's Pods.
+func webhookPod(t *testing.T, pod corev1.PodSpec) options.Webhook {
+	t.Helper()
+	g := gomega.NewWithT(t)
+	c := onlyContainer(t, pod, "/webhook")
+	o, err := options.ParseWebhook(c.Args)
+	g.Expect(err).NotTo(gomega.HaveOccurred(), "the webhook must understand its flags: %v", c.Args)
+	g.Expect(o.HealthAddress).To(gomega.HaveSuffix(":%d", portOf(c, "health")))
+	g.Expect(o.Address).To(gomega.HaveSuffix(":%d", portOf(c, "https")))
+	return o
+}
+
+func portOf(c corev1.Container, name string) int32 {
+	return c.Ports[slices.IndexFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == name })].ContainerPort
+}
+
+// onlyContainer checks what is promised of every Pod.
+func onlyContainer(t *testing.T, pod corev1.PodSpec, command string) corev1.Container {
+	t.Helper()
+	g := gomega.NewWithT(t)
 	g.Expect(pod.Containers).To(gomega.HaveLen(1))
 	c := pod.Containers[0]
-	g.Expect(c.Command).To(gomega.Equal([]string{"/manager"}))
+	g.Expect(c.Command).To(gomega.Equal([]string{command}))
 	g.Expect(pod.SecurityContext.RunAsNonRoot).To(gomega.HaveValue(gomega.BeTrue()))
 	g.Expect(pod.SecurityContext.SeccompProfile.Type).To(gomega.Equal(corev1.SeccompProfileTypeRuntimeDefault))
 	g.Expect(c.SecurityContext.ReadOnlyRootFilesystem).To(gomega.HaveValue(gomega.BeTrue()))
@@ -303,15 +332,9 @@ func managerPod(t *testing.T, pod corev1.PodSpec) options.Manager {
 	g.Expect(c.Resources.Requests).NotTo(gomega.BeEmpty())
 	g.Expect(c.Resources.Limits).To(gomega.HaveKey(corev1.ResourceMemory))
 	g.Expect(c.Env).To(gomega.ContainElement(gomega.HaveField("ValueFrom.FieldRef.FieldPath", "metadata.namespace")), "$POD_NAMESPACE")
-
-	o, err := options.ParseManager(c.Args)
-	g.Expect(err).NotTo(gomega.HaveOccurred(), "the manager must understand its flags: %v", c.Args)
-	g.Expect(o.LeaderElect).To(gomega.BeTrue())
-	port := c.Ports[slices.IndexFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == "health" })]
-	g.Expect(o.HealthAddress).To(gomega.HaveSuffix(":%d", port.ContainerPort))
 	for path, probe := range map[string]*corev1.Probe{"/healthz": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
 		g.Expect(probe.HTTPGet.Path).To(gomega.Equal(path))
 		g.Expect(probe.HTTPGet.Port.String()).To(gomega.Equal("health"))
 	}
-	return o
+	return c
 }

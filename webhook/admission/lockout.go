@@ -22,12 +22,18 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 	var mistakes field.ErrorList
 	reason, annotated := r.policy.Annotations[v1alpha1.AnnotationAcceptLockout]
 	accepted := strings.TrimSpace(reason) != ""
+	above := map[string]bool{} // what is said of an instance goes for what is below it
 	for _, pl := range r.places() {
 		known := map[policy.Lockout]bool{}
 		for _, l := range pl.lockouts(r.before(pl)) {
 			known[l] = true
 		}
 		for _, l := range pl.lockouts(r.policy) {
+			key := pl.connection + "/" + string(l)
+			if pl.below && above[key] {
+				continue
+			}
+			above[key] = above[key] || pl.isInstance()
 			path, said := r.explain(l, pl)
 			switch {
 			case known[l]:

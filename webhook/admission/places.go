@@ -285,9 +285,16 @@ func (s *surveyor) targeting(ctx context.Context, conn *v1alpha1.ZitadelConnecti
 }
 
 // known is what is known of a selected organization: at least what the selector
-// says.
+// says. Where nothing is held of it, the policy's own status may tell.
 func (s *surveyor) known(connection string, selector *v1alpha1.OrganizationSelector) idp.Organization {
-	return s.Published.organization(connection, asked(selector))
+	org := s.Published.organization(connection, asked(selector))
+	for i := range s.policy.Status.Targets {
+		t := &s.policy.Status.Targets[i]
+		if org.ID == "" && org.Name != "" && t.Connection == connection && t.Organization == org.Name {
+			org.ID = t.OrganizationID
+		}
+	}
+	return org
 }
 
 func (s *surveyor) isSame(p *v1alpha1.SecurityPolicy) bool { return sameObject(p, s.policy) }
@@ -338,6 +345,4 @@ func (pl *place) isSelectedBy(s *v1alpha1.OrganizationSelector) bool {
 	return false
 }
 
-// coversInstance tells whether the place is there because the policy under
-// review names the instance.
-func (pl *place) coversInstance() bool { return pl.below || len(pl.keys) == 0 }
+func (pl *place) isInstance() bool { return !pl.below && len(pl.keys) == 0 }

@@ -146,7 +146,7 @@ func (r *review) before(pl *place) *v1alpha1.SecurityPolicy {
 	for i, key := range policy.TargetKeys(&r.old.Spec) {
 		t := &r.old.Spec.Targets.Zitadel[i]
 		instance := t.Organization == nil && key == policy.InstanceKey(pl.connection)
-		if instance && pl.coversInstance() || t.Organization != nil && t.Connection == pl.connection && pl.isSelectedBy(t.Organization) {
+		if instance && (pl.below || pl.isInstance()) || t.Organization != nil && t.Connection == pl.connection && pl.isSelectedBy(t.Organization) {
 			return r.old
 		}
 	}
@@ -156,6 +156,9 @@ func (r *review) before(pl *place) *v1alpha1.SecurityPolicy {
 func (r *review) tellOverridden(n *notes) {
 	name := nameOf(r.policy)
 	for _, pl := range r.places() {
+		if pl.below {
+			continue // of a floor, what is stricter below is no news
+		}
 		_, effective := wanted(pl.applied(r.policy, policy.RulesOf))
 		for _, f := range effective.LostBy(name) {
 			for _, lost := range f.Over {

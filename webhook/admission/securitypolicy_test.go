@@ -309,6 +309,16 @@ func TestWarnings(t *testing.T) {
 			warnings: []string{"of 150 users in scope 100 will be asked to set up a factor at their next sign-in and 0 will be blocked"},
 		},
 		{
+			name: "known by the status", old: secpol(t, "security/p", quiet, "acme"), world: []client.Object{users},
+			policy: func() *v1alpha1.SecurityPolicy {
+				p := secpol(t, "security/p", required, "acme")
+				p.Status.Targets = []v1alpha1.TargetStatus{{Connection: "default", Scope: v1alpha1.ScopeOrganization, Organization: "acme", OrganizationID: "1"}}
+				return p
+			}(),
+			warnings: []string{"of 150 users in scope 100 will be asked to set up a factor at their next sign-in and 0 will be blocked"},
+			why:      "a policy in Audit holds nothing",
+		},
+		{
 			name: "what the controller measured counts for more",
 			old: func() *v1alpha1.SecurityPolicy {
 				p := secpol(t, "security/p", `{mode: Audit, mfa: {enforcement: RequiredOnFirstLogin}}`, "instance")

@@ -17,6 +17,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: manager
 {{- end }}
 
+{{- define "mfa-operator.webhook" -}}
+{{- printf "%s-webhook" (include "mfa-operator.name" .) -}}
+{{- end }}
+
+{{- define "mfa-operator.webhookServiceAccount" -}}
+{{- .Values.webhook.serviceAccount.name | default (include "mfa-operator.webhook" .) -}}
+{{- end }}
+
+{{- define "mfa-operator.webhookSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: webhook
+{{- end }}
+
 {{- define "mfa-operator.labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

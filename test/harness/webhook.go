@@ -1,0 +1,155 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	neturl "net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/neosc/mfa-operator/cmd/webhook/app"
+	"github.com/neosc/mfa-operator/internal/controlplane"
+)
+
+// InstallWebhook applies config/webhook except what needs nodes to run on.
+func InstallWebhook(ctx context.Context, c client.Client) error {
+	root, err := controlplane.Root()
+	if err != nil {
+		return err
+	}
+	for file, obj := range map[string]client.Object{
+		"secret.yaml": &corev1.Secret{}, "validating.yaml": &admissionregistrationv1.ValidatingWebhookConfiguration{},
+	} {
+		manifest, err := os.ReadFile(filepath.Join(root, "config", "webhook", file))
+		if err != nil {
+			return fmt.Errorf("reading a manifest: %w", err)
+		}
+		if err := yaml.UnmarshalStrict(manifest, obj); err != nil {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+		if err := c.Create(ctx, obj); err != nil {
+			return fmt.Errorf("creating %s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// WebhookName is what config/ calls the webhook and its configuration.
+const WebhookName = "mfa-operator-webhook"
+
+// Webhook is a running webhook process.
+type Webhook struct {
+	// URL is where it serves.
+	URL string
+	// Stop ends it and returns its error.
+	Stop func() error
+
+	health string
+	ended  chan error
+}
+
+// StartWebhook runs the webhook in this process, on loopback, as whoever the
+// kubeconfig file says.
+func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, error) {
+	serving, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	health, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(serving)
+	if err != nil {
+		return nil, fmt.Errorf("reading the webhook's address: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &Webhook{URL: "https://localhost:" + port, health: health, ended: make(chan error, 1)}
+	go func() {
+		w.ended <- app.Run(ctx, "test", append([]string{
+			"--kubeconfig=" + kubeconfig, "--namespace=" + OperatorNamespace, "--bind-address=" + serving,
+			"--health-probe-bind-address=" + health, "--dns-name=localhost",
+		}, flags...), logs)
+	}()
+	w.Stop = func() error {
+		cancel()
+		select {
+		case err := <-w.ended:
+			w.ended <- err // for whoever asks again
+			return err
+		case <-time.After(time.Minute):
+			return errors.New("the webhook did not stop within a minute")
+		}
+	}
+	return w, nil
+}
+
+// AwaitReady waits until the process says that it is ready.
+func (w *Webhook) AwaitReady(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		select {
+		case err := <-w.ended:
+			w.ended <- err
+			return false, fmt.Errorf("the webhook ended: %w", err)
+		default:
+			return w.Ready(ctx), nil
+		}
+	})
+}
+
+// Ready tells whether the process says that it is ready.
+func (w *Webhook) Ready(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.health+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is read
+	return resp.StatusCode == http.StatusOK
+}
+
+// Redirect makes the API server ask the webhook at a URL: where there is no
+// network of Services it would not find it otherwise.
+func Redirect(ctx context.Context, c client.Client, url string) error {
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+		if err := c.Get(ctx, client.ObjectKey{Name: WebhookName}, configuration); err != nil {
+			return err
+		}
+		for i := range configuration.Webhooks {
+			to := &configuration.Webhooks[i].ClientConfig
+			path := ""
+			if to.Service != nil {
+				path = *to.Service.Path
+			} else if now, err := neturl.Parse(*to.URL); err == nil {
+				path = now.Path
+			}
+			whole := url + path
+			to.URL, to.Service = &whole, nil
+		}
+		return c.Update(ctx, configuration)
+	})
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
