@@ -28,19 +28,19 @@ func TestHostileRequests(t *testing.T) {
 		name, body string
 		says       string
 	}{
-		{"nothing", ``, "request body is empty"},
-		{"no JSON", `policy`, "couldn't get version"},
+		{"nothing", ``, "no AdmissionReview"},
+		{"no JSON", `policy`, "no AdmissionReview"},
 		{"no request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, "this webhook decides about"},
 		{"request null", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}`, ""},
-		{"another version of the review", strings.Replace(review(`"operation":"CREATE","object":`+policy), "admission.k8s.io/v1", "admission.k8s.io/v2", 1), "no kind"},
-		{"another kind of message", `{"apiVersion":"v1","kind":"Pod"}`, "no kind"},
+		{"another version of the review", strings.Replace(review(`"operation":"CREATE","object":`+policy), "admission.k8s.io/v1", "admission.k8s.io/v2", 1), "no AdmissionReview of admission.k8s.io/v1"},
+		{"another kind of message", `{"apiVersion":"v1","kind":"Pod"}`, "no AdmissionReview"},
 		{"another resource", strings.Replace(review(`"operation":"CREATE","object":`+policy), "securitypolicies", "pods", 1), `was asked about "security.neosc.io/v1alpha1, Resource=pods"`},
 		{"a subresource", review(`"subResource":"status","operation":"UPDATE","object":` + policy + `,"oldObject":` + policy), `"status"`},
-		{"another version of the kind", review(`"operation":"CREATE","object":` + strings.Replace(policy, "v1alpha1", "v1", 1)), "no kind"},
-		{"another kind", review(`"operation":"CREATE","object":` + strings.Replace(policy, "SecurityPolicy", "ZitadelConnection", 1)), "unable to decode"},
+		{"another version of the kind", review(`"operation":"CREATE","object":` + strings.Replace(policy, "v1alpha1", "v1", 1)), "was given something else"},
+		{"another kind", review(`"operation":"CREATE","object":` + strings.Replace(policy, "SecurityPolicy", "ZitadelConnection", 1)), "was given something else"},
 		{"no object", review(`"operation":"CREATE"`), "there is no content to decode"},
-		{"an object that is null", review(`"operation":"CREATE","object":null`), "there is no content to decode"},
-		{"an object that is empty", review(`"operation":"CREATE","object":{}`), "unable to decode"},
+		{"an object that is null", review(`"operation":"CREATE","object":null`), ""},
+		{"an object that is empty", review(`"operation":"CREATE","object":{}`), "was given something else"},
 		{"an update without the old object", review(`"operation":"UPDATE","object":` + policy), "there is no content to decode"},
 		{"a deletion without the old object", review(`"operation":"DELETE","object":` + policy), "there is no content to decode"},
 		{"an operation that is none", review(`"operation":"DESTROY","object":` + policy), "unknown operation"},
@@ -60,6 +60,7 @@ func TestHostileRequests(t *testing.T) {
 			g.Expect(err).NotTo(gomega.HaveOccurred())
 			var answer admissionv1.AdmissionReview
 			g.Expect(json.Unmarshal(body, &answer)).To(gomega.Succeed(), "%s", body)
+			g.Expect(answer.Response).NotTo(gomega.BeNil())
 			g.Expect(answer.Response.Allowed).To(gomega.BeFalse())
 			g.Expect(answer.Response.Result.Message).To(gomega.ContainSubstring(c.says))
 			g.Expect(answer.Response.Result.Message).NotTo(gomega.ContainSubstring("panic"))

@@ -1,10 +1,15 @@
 package admission
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -21,9 +26,9 @@ const (
 // Routes lists the webhooks by their paths.
 func Routes(scheme *runtime.Scheme, c *Cluster) (map[string]http.Handler, error) {
 	policies := admission.WithValidator(scheme, &SecurityPolicies{Cluster: c})
-	policies.Handler = only("securitypolicies", policies.Handler)
+	policies.Handler = only("securitypolicies", "SecurityPolicy", policies.Handler)
 	connections := admission.WithValidator(scheme, &ZitadelConnections{Cluster: c})
-	connections.Handler = only("zitadelconnections", connections.Handler)
+	connections.Handler = only("zitadelconnections", "ZitadelConnection", connections.Handler)
 
 	routes := map[string]http.Handler{}
 	for path, hook := range map[string]*admission.Webhook{PathSecurityPolicies: policies, PathZitadelConnections: connections} {
@@ -31,20 +36,67 @@ func Routes(scheme *runtime.Scheme, c *Cluster) (map[string]http.Handler, error)
 		if err != nil {
 			return nil, fmt.Errorf("making the webhook %s: %w", path, err)
 		}
-		routes[path] = handler
+		routes[path] = reviews(handler)
 	}
 	return routes, nil
 }
 
-// only answers requests about one resource, and refuses all others: whoever
-// configured them means something else.
-func only(resource string, next admission.Handler) admission.Handler {
-	want := metav1.GroupVersionResource{Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: resource}
+// only answers requests about objects of one kind, and refuses all others:
+// whoever configured them means something else. The decoder behind it would take
+// an object without a kind for an empty one of the right kind.
+func only(resource, kind string, next admission.Handler) admission.Handler {
+	of := v1alpha1.GroupVersion
+	want := metav1.GroupVersionResource{Group: of.Group, Version: of.Version, Resource: resource}
 	return admission.HandlerFunc(func(ctx context.Context, req admission.Request) admission.Response {
 		if req.Resource != want || req.SubResource != "" {
 			return admission.Errored(http.StatusBadRequest, fmt.Errorf("this webhook decides about %s.%s %s and was asked about %q %q",
 				want.Resource, want.Group, want.Version, req.Resource.String(), req.SubResource))
 		}
+		for _, raw := range [][]byte{req.Object.Raw, req.OldObject.Raw} {
+			if len(raw) == 0 {
+				continue // where one is needed, the decoder says so
+			}
+			var is metav1.TypeMeta
+			if err := json.Unmarshal(raw, &is); err != nil || is.APIVersion != of.String() || is.Kind != kind {
+				return admission.Errored(http.StatusBadRequest, fmt.Errorf("this webhook decides about %s of %s and was given something else", kind, of))
+			}
+		}
 		return next.Handle(ctx, req)
 	})
+}
+
+// maxReview is the size of the largest review; the API server's own limit of a
+// request, for the object and the one it replaces, and some more.
+const maxReview = 7 << 20
+
+// reviews lets through what is a review in the one version we answer in.
+func reviews(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReview))
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			refuse(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the review is too large: more than %d bytes", maxReview))
+			return
+		}
+		if err != nil {
+			refuse(w, http.StatusBadRequest, errors.New("the review ended early"))
+			return
+		}
+		var is metav1.TypeMeta
+		if err := json.Unmarshal(body, &is); err != nil || is.APIVersion != admissionv1.SchemeGroupVersion.String() || is.Kind != "AdmissionReview" {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("this is no AdmissionReview of %s", admissionv1.SchemeGroupVersion))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers what was no review.
+func refuse(w http.ResponseWriter, code int32, why error) {
+	answer := admission.Errored(code, why).AdmissionResponse
+	review := admissionv1.AdmissionReview{Response: &answer}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(int(code))
+	_ = json.NewEncoder(w).Encode(review) // whoever does not wait for it does not need it
 }
