@@ -146,7 +146,7 @@ func TestLargestPolicy(t *testing.T) {
 		if err := w.client.Get(w.ctx, client.ObjectKeyFromObject(p), p); err != nil {
 			return err
 		}
-		p.Spec.Priority = 7
+		p.Spec.Priority = ptr.To[int32](7)
 		return w.client.Update(w.ctx, p, client.DryRunAll)
 	}).Should(gomega.Succeed())
 	w.Expect(w.heard.take()).NotTo(gomega.BeEmpty(), "the webhook was asked: the match conditions are not too dear")

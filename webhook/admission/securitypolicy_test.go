@@ -242,7 +242,7 @@ func TestLockouts(t *testing.T) {
 			})
 			t.Run("not made worse", func(t *testing.T) {
 				later := c.policy.DeepCopy()
-				later.Spec.Priority++
+				later.Spec.Priority = new(int32(1))
 				warnings, err := v.ValidateUpdate(request(t, false), c.policy, later)
 				if err != nil || !strings.Contains(strings.Join(warnings, "\n"), ", as before") {
 					t.Errorf("got %v and %q", err, warnings)
