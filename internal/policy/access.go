@@ -15,26 +15,40 @@ import (
 // target the instance (org is nil) or an organization. It fails closed: no
 // matching rule, no effect; and a selector that does not parse is an error.
 func MayTarget(rules []v1alpha1.AccessRule, namespace labels.Set, org *idp.Organization) (bool, error) {
-	for i := range rules {
-		rule := &rules[i]
-		selector, err := metav1.LabelSelectorAsSelector(rule.NamespaceSelector)
-		if err != nil {
-			return false, fmt.Errorf("reading namespaceSelector of access rule %d: %w", i, err)
-		}
-		if selector.Matches(namespace) && covers(rule, org) {
-			return true, nil
-		}
-	}
-	return false, nil
+	granted, err := GrantedTo(namespace, rules)
+	return err == nil && granted.Cover(org), err
 }
 
-// MayTurnOutToTarget tells whether the access rules may let the namespace target
-// an organization of which only what a policy selects it by is known: one of
-// them selects by something else.
-func MayTurnOutToTarget(rules []v1alpha1.AccessRule, namespace labels.Set, asked idp.Organization) bool {
-	return slices.ContainsFunc(rules, func(rule v1alpha1.AccessRule) bool {
-		selector, err := metav1.LabelSelectorAsSelector(rule.NamespaceSelector)
-		return err == nil && selector.Matches(namespace) && slices.Contains(rule.Scopes, v1alpha1.ScopeOrganization) &&
+// Granted are the access rules for one namespace.
+type Granted []*v1alpha1.AccessRule
+
+// GrantedTo picks the rules for a namespace with these labels. It fails where a
+// selector does not parse.
+func GrantedTo(namespace labels.Set, rules []v1alpha1.AccessRule) (Granted, error) {
+	var granted Granted
+	for i := range rules {
+		selector, err := metav1.LabelSelectorAsSelector(rules[i].NamespaceSelector)
+		if err != nil {
+			return nil, fmt.Errorf("reading namespaceSelector of access rule %d: %w", i, err)
+		}
+		if selector.Matches(namespace) {
+			granted = append(granted, &rules[i])
+		}
+	}
+	return granted, nil
+}
+
+// Cover tells whether they let the namespace target the instance (org is nil) or
+// an organization.
+func (g Granted) Cover(org *idp.Organization) bool {
+	return slices.ContainsFunc(g, func(rule *v1alpha1.AccessRule) bool { return covers(rule, org) })
+}
+
+// MayTurnOutToCover tells whether they may cover an organization of which only
+// what a policy selects it by is known: one of them selects by something else.
+func (g Granted) MayTurnOutToCover(asked idp.Organization) bool {
+	return slices.ContainsFunc(g, func(rule *v1alpha1.AccessRule) bool {
+		return slices.Contains(rule.Scopes, v1alpha1.ScopeOrganization) &&
 			slices.ContainsFunc(rule.Organizations, func(s v1alpha1.OrganizationSelector) bool {
 				return s.ID != "" && asked.ID == "" || s.Name != "" && asked.Name == "" || s.PrimaryDomain != "" && asked.PrimaryDomain == ""
 			})

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"slices"
-
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
 )
@@ -23,60 +21,63 @@ const (
 	NoWayAllowed Lockout = "NoWayAllowed"
 )
 
-// Lockouts finds what the policies of a target do together. It is Merge for the
-// few fields concerned, without provenance, so that it can be asked about every
-// organization of an instance.
-func (a Applied) Lockouts() []Lockout {
-	var r Rules
-	disjoint := true
-	for _, list := range [][]Contribution{a.Own, a.Floor} {
-		for i := range list {
-			one := &list[i].Rules
-			disjoint = disjoint && (one.MFA.Methods == nil || len(one.MFA.Methods) > 0)
-			for _, f := range waysIn {
-				switch {
-				case !f.set(one):
-				case f.set(&r):
-					f.join(&r, one)
-				default:
-					f.copy(&r, one)
-				}
-			}
+// Ways are the ways to sign in that policies leave together. It is Merge for the
+// few fields concerned, without provenance, so that it can be asked for every
+// organization of an instance. The zero Ways are those of no policy.
+type Ways struct {
+	rules Rules
+	// alone: one of the policies allows no method by itself.
+	alone bool
+}
+
+// And are the ways that are left when another policy's rules apply as well.
+// In whatever order rules come, and however often, the result is the same.
+func (w Ways) And(r Rules) Ways {
+	w.alone = w.alone || r.MFA.Methods != nil && len(r.MFA.Methods) == 0
+	for _, f := range waysIn {
+		switch {
+		case !f.set(&r):
+		case f.set(&w.rules):
+			f.join(&w.rules, &r)
+		default:
+			f.copy(&w.rules, &r)
 		}
 	}
+	return w
+}
+
+// Lockouts finds how the policies leave no way.
+func (w Ways) Lockouts() []Lockout {
 	var found []Lockout
-	none := r.MFA.Methods != nil && len(r.MFA.Methods) == 0
+	mfa, login := &w.rules.MFA, &w.rules.Login
+	none := mfa.Methods != nil && len(mfa.Methods) == 0
 	switch {
-	case none && disjoint:
+	case none && !w.alone:
 		found = append(found, NoCommonMethod)
-	case none && forces(&r) && r.MFA.PasskeyLogin == v1alpha1.Forbidden:
+	case none && mfa.PasskeyLogin == v1alpha1.Forbidden && mfa.Enforcement != "" && mfa.Enforcement != v1alpha1.EnforcementOptional:
 		found = append(found, NoMethodAllowed)
 	}
-	if r.Login.PasswordLogin == v1alpha1.Forbidden && r.Login.ExternalIDPs == v1alpha1.Forbidden && r.MFA.PasskeyLogin == v1alpha1.Forbidden {
+	if login.PasswordLogin == v1alpha1.Forbidden && login.ExternalIDPs == v1alpha1.Forbidden && mfa.PasskeyLogin == v1alpha1.Forbidden {
 		found = append(found, NoWayAllowed)
 	}
 	return found
+}
+
+// Settings are those that ImpactOf looks at, as they would be at a target of
+// which nothing else is known: what the policies do not speak of takes no factor
+// and no way to sign in away, and forces nothing.
+func (w Ways) Settings() idp.Settings {
+	settings := idp.Settings{idp.AllowPassword: idp.Bool(true), idp.AllowExternalIDP: idp.Bool(true)}
+	for s := range proofs {
+		settings[s] = idp.Bool(true)
+	}
+	wantMFA(settings, &w.rules.MFA)
+	wantLogin(settings, &w.rules.Login)
+	return settings
 }
 
 // waysIn are the fields that a lock-out can come from; each has a stricter side.
 var waysIn = []*field{
 	fieldAt("mfa.enforcement"), fieldAt(FieldMethods), fieldAt("mfa.passkeyLogin"),
 	fieldAt("login.passwordLogin"), fieldAt("login.externalIdPs"),
-}
-
-func forces(r *Rules) bool {
-	return slices.Contains([]v1alpha1.Enforcement{
-		v1alpha1.EnforcementRequiredOnFirstLogin, v1alpha1.EnforcementAlwaysRequired,
-	}, r.MFA.Enforcement)
-}
-
-// Supposed fills in what is not known of a target, so that the impact of what is
-// wanted there can be told without looking: nothing else forces a second factor,
-// and nothing else takes a factor or a way to sign in away.
-func Supposed(wanted idp.Settings) idp.Settings {
-	supposed := idp.Settings{idp.AllowPassword: idp.Bool(true), idp.AllowExternalIDP: idp.Bool(true)}
-	for s := range proofs {
-		supposed[s] = idp.Bool(true)
-	}
-	return supposed.Overlay(wanted)
 }

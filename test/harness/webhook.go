@@ -63,11 +63,11 @@ type Webhook struct {
 // StartWebhook runs the webhook in this process, on loopback, as whoever the
 // kubeconfig file says.
 func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, error) {
-	serving, err := freeAddress()
+	serving, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	health, err := freeAddress()
+	health, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,8 @@ func Redirect(ctx context.Context, c client.Client, url string) error {
 	})
 }
 
-func freeAddress() (string, error) {
+// FreeAddress is a host:port on loopback that nobody listens on now.
+func FreeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
@@ -82,38 +81,44 @@ func (c *Cluster) policies(ctx context.Context, which client.ListOption) ([]v1al
 
 // tenancy tells which namespaces may target what, for the time of one request.
 type tenancy struct {
-	cluster    *Cluster
-	namespaces map[string]labels.Set
+	cluster *Cluster
+	granted map[tenant]grant
 }
 
-func (c *Cluster) tenancy() *tenancy {
-	return &tenancy{cluster: c, namespaces: map[string]labels.Set{}}
+// tenant is a namespace at a connection.
+type tenant struct{ namespace, connection string }
+
+type grant struct {
+	rules policy.Granted
+	err   error // the rules cannot be read
 }
 
-func (t *tenancy) labels(ctx context.Context, namespace string) (labels.Set, error) {
-	if known, ok := t.namespaces[namespace]; ok {
+func (c *Cluster) tenancy() *tenancy { return &tenancy{cluster: c, granted: map[tenant]grant{}} }
+
+// of returns what a connection grants to a namespace.
+func (t *tenancy) of(ctx context.Context, namespace string, conn *v1alpha1.ZitadelConnection) (grant, error) {
+	key := tenant{namespace, conn.Name}
+	if known, ok := t.granted[key]; ok {
 		return known, nil
 	}
 	ns := &corev1.Namespace{}
 	if err := t.cluster.get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
-		return nil, fmt.Errorf("reading namespace %s: %w", namespace, err)
+		return grant{}, fmt.Errorf("reading namespace %s: %w", namespace, err)
 	}
-	t.namespaces[namespace] = ns.Labels
-	return ns.Labels, nil
+	var g grant
+	g.rules, g.err = policy.GrantedTo(ns.Labels, conn.Spec.Access)
+	t.granted[key] = g
+	return g, nil
 }
 
-// may tells whether a policy's namespace may target org, nil for the instance.
-// As for the controllers, rules that cannot be read let nobody.
+// may tells whether another policy's namespace may target org, nil for the
+// instance. As for the controllers, rules that cannot be read let nobody.
 func (t *tenancy) may(ctx context.Context, p *v1alpha1.SecurityPolicy, conn *v1alpha1.ZitadelConnection, org *idp.Organization) (bool, error) {
-	namespace, err := t.labels(ctx, p.Namespace)
+	granted, err := t.of(ctx, p.Namespace, conn)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	ok, err := policy.MayTarget(conn.Spec.Access, namespace, org)
-	return ok && err == nil, nil
+	return err == nil && granted.rules.Cover(org), err
 }
 
 // asked is what a selector says of an organization.

@@ -9,10 +9,10 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
-// impact counts the users of the place by what the policies there mean for them.
-func (pl *place) impact(a policy.Applied) policy.Impact {
-	settings, _ := wanted(a)
-	return policy.ImpactOf(policy.Supposed(settings), pl.users)
+// impact counts the users of the place by what it means for them that these ways
+// are left.
+func (pl *place) impact(w policy.Ways) policy.Impact {
+	return policy.ImpactOf(w.Settings(), pl.users)
 }
 
 // tellImpact says what the policy means for users, as if it were in mode
@@ -31,7 +31,10 @@ func (r *review) tellImpact(n *notes) {
 			}
 			continue
 		}
-		sum = sum.Add(pl.impact(pl.applied(r.policy, policy.RulesOf)))
+		if len(pl.users) == 0 {
+			continue
+		}
+		sum = sum.Add(pl.impact(pl.ways(r.policy, policy.RulesOf)))
 	}
 	if sum.UsersInScope > 0 || len(unknown) == 0 && len(r.places()) > 0 {
 		n.add("impact", "%s", r.impactText(sum))

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,11 +25,12 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 	accepted := strings.TrimSpace(reason) != ""
 	above := map[string]bool{} // what is said of an instance goes for what is below it
 	for _, pl := range r.places() {
-		known := map[policy.Lockout]bool{}
-		for _, l := range pl.lockouts(r.before(pl)) {
-			known[l] = true
+		found := pl.lockouts(r.policy)
+		if len(found) == 0 {
+			continue
 		}
-		for _, l := range pl.lockouts(r.policy) {
+		known := pl.lockouts(r.before(pl))
+		for _, l := range found {
 			key := pl.connection + "/" + string(l)
 			if pl.below && above[key] {
 				continue
@@ -36,7 +38,7 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 			above[key] = above[key] || pl.isInstance()
 			path, said := r.explain(l, pl)
 			switch {
-			case known[l]:
+			case slices.Contains(known, l):
 				n.add("lockout", "%s: %s, as before", path, said)
 			case accepted:
 				n.add("lockout", "%s: %s; accepted by annotation%s", path, said, notWritten(l))
@@ -54,12 +56,12 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 // lockouts finds in what ways nobody could sign in at the place, p as its mode
 // says; nil leaves it out.
 func (pl *place) lockouts(p *v1alpha1.SecurityPolicy) []policy.Lockout {
-	a := pl.applied(p, policy.InForce)
-	found := a.Lockouts()
+	w := pl.ways(p, policy.InForce)
+	found := w.Lockouts()
 	if len(found) > 0 || len(pl.users) == 0 || p == nil {
 		return found
 	}
-	if i := pl.impact(a); i.UsersInScope > 0 && i.WillBeBlocked == i.UsersInScope {
+	if i := pl.impact(w); i.UsersInScope > 0 && i.WillBeBlocked == i.UsersInScope {
 		found = append(found, everybodyBlocked)
 	}
 	return found
@@ -84,7 +86,7 @@ func (r *review) explain(l policy.Lockout, pl *place) (*field.Path, string) {
 	case policy.NoWayAllowed:
 		return spec.Child("login"), fmt.Sprintf("at %s passwordLogin, externalIdPs and passkeyLogin would all be forbidden, so that nobody could sign in", pl.name)
 	default:
-		i := pl.impact(pl.applied(r.policy, policy.InForce))
+		i := pl.impact(pl.ways(r.policy, policy.InForce))
 		return spec, fmt.Sprintf("at %s none of %s could sign in any more", pl.name, counted(i.UsersInScope, "user"))
 	}
 }

@@ -54,6 +54,8 @@ type place struct {
 	// own name the place itself, floor the instance above it; the policy under
 	// review is in neither.
 	own, floor []*v1alpha1.SecurityPolicy
+	// above are the ways that the floor leaves.
+	above policy.Ways
 	// below: the policy under review names the instance above.
 	below bool
 	// users are those for whom the login settings of the place hold, each at one
@@ -120,7 +122,7 @@ func (s *surveyor) look(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	one := place{name: organizationName(conn.Name, org), connection: conn.Name, key: keyOf(conn.Name, org), keys: policy.KeysOf(conn.Name, org), id: org.ID, own: own, floor: floor}
+	one := place{name: organizationName(conn.Name, org), connection: conn.Name, key: keyOf(conn.Name, org), keys: policy.KeysOf(conn.Name, org), id: org.ID, own: own, floor: floor, above: waysOf(floor)}
 	switch census := s.Published.census(conn.Name); {
 	case census.whyNot(conn.Name) != "":
 		one.unknown = census.whyNot(conn.Name)
@@ -151,7 +153,7 @@ func (s *surveyor) followsNamedInstance(one *place, c *census, org idp.Organizat
 }
 
 func (s *surveyor) judgeAccess(ctx context.Context, t *target, conn *v1alpha1.ZitadelConnection) error {
-	namespace, err := s.tenancy.labels(ctx, s.policy.Namespace)
+	granted, err := s.tenancy.of(ctx, s.policy.Namespace, conn)
 	if err != nil {
 		return err
 	}
@@ -159,13 +161,12 @@ func (s *surveyor) judgeAccess(ctx context.Context, t *target, conn *v1alpha1.Zi
 	if t.spec.Organization != nil {
 		org = new(asked(t.spec.Organization))
 	}
-	may, err := policy.MayTarget(conn.Spec.Access, namespace, org)
 	switch {
-	case err != nil:
-		t.access, t.unreadable = refused, err
-	case may:
+	case granted.err != nil:
+		t.access, t.unreadable = refused, granted.err
+	case granted.rules.Cover(org):
 		t.access = allowed
-	case org != nil && policy.MayTurnOutToTarget(conn.Spec.Access, namespace, *org):
+	case org != nil && granted.rules.MayTurnOutToCover(*org):
 		t.access = undecided
 	}
 	return nil
@@ -179,9 +180,9 @@ func (s *surveyor) lookAtInstance(ctx context.Context, t *target, conn *v1alpha1
 	instance := place{name: instanceName(conn.Name), connection: conn.Name, key: policy.InstanceKey(conn.Name), own: own, unknown: unknown}
 	others := place{
 		name: "organizations of " + conn.Name + " with settings of their own", connection: conn.Name, key: instance.key + "/below",
-		floor: own, below: true, unknown: unknown,
+		floor: own, above: waysOf(own), below: true, unknown: unknown,
 	}
-	named, err := s.namedBelow(ctx, conn, own)
+	named, err := s.namedBelow(ctx, conn, others)
 	if err != nil {
 		return err
 	}
@@ -209,8 +210,9 @@ func (s *surveyor) lookAtInstance(ctx context.Context, t *target, conn *v1alpha1
 }
 
 // namedBelow makes a place, by key, of each organization of a connection that
-// policies name other than the one under review.
-func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnection, floor []*v1alpha1.SecurityPolicy) (map[string]*place, error) {
+// policies name other than the one under review. below is the place of those
+// that none names.
+func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnection, below place) (map[string]*place, error) {
 	list, err := s.policies(ctx, client.MatchingFields{indexConnection: conn.Name})
 	if err != nil {
 		return nil, err
@@ -246,7 +248,7 @@ func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnect
 			}
 			one := named[key]
 			if one == nil {
-				one = &place{name: organizationName(conn.Name, org), connection: conn.Name, key: key, id: org.ID, floor: floor, below: true}
+				one = &place{name: organizationName(conn.Name, org), connection: conn.Name, key: key, id: org.ID, floor: below.floor, above: below.above, below: true}
 				named[key] = one
 			}
 			if !slices.Contains(one.own, p) {
@@ -327,6 +329,27 @@ func (pl *place) applied(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.Securi
 		}
 	}
 	return a
+}
+
+// ways are those that are left at the place, p among the policies unless it is
+// nil; rules says what p contributes.
+func (pl *place) ways(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.SecurityPolicySpec) policy.Rules) policy.Ways {
+	w := pl.above
+	for _, other := range pl.own {
+		w = w.And(policy.InForce(&other.Spec))
+	}
+	if p != nil {
+		w = w.And(rules(&p.Spec))
+	}
+	return w
+}
+
+func waysOf(floor []*v1alpha1.SecurityPolicy) policy.Ways {
+	var w policy.Ways
+	for _, p := range floor {
+		w = w.And(policy.InForce(&p.Spec))
+	}
+	return w
 }
 
 // wanted is what the policies make of the place, and how.

@@ -156,8 +156,8 @@ func mayAct(conn *v1alpha1.ZitadelConnection, p *v1alpha1.SecurityPolicy, t *v1a
 	if t.Organization != nil {
 		org = new(asked(t.Organization))
 	}
-	may, err := policy.MayTarget(conn.Spec.Access, set, org)
-	return err == nil && (may || org != nil && policy.MayTurnOutToTarget(conn.Spec.Access, set, *org))
+	granted, err := policy.GrantedTo(set, conn.Spec.Access)
+	return err == nil && (granted.Cover(org) || org != nil && granted.MayTurnOutToCover(*org))
 }
 
 // farewell says what deleting a connection does to the policies that name it.
