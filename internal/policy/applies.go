@@ -16,15 +16,10 @@ func TargetKeys(spec *v1alpha1.SecurityPolicySpec) []string {
 	keys := make([]string, 0, len(spec.Targets.Zitadel))
 	for i := range spec.Targets.Zitadel {
 		t := &spec.Targets.Zitadel[i]
-		switch s := t.Organization; {
-		case s == nil:
+		if t.Organization == nil {
 			keys = append(keys, InstanceKey(t.Connection))
-		case s.ID != "":
-			keys = append(keys, t.Connection+"/id/"+s.ID)
-		case s.Name != "":
-			keys = append(keys, t.Connection+"/name/"+s.Name)
-		default:
-			keys = append(keys, t.Connection+"/domain/"+s.PrimaryDomain)
+		} else {
+			keys = append(keys, OrganizationKey(t.Connection, t.Organization))
 		}
 	}
 	return keys
@@ -43,6 +38,18 @@ func ConnectionsOf(spec *v1alpha1.SecurityPolicySpec) []string {
 
 // InstanceKey is the key of a connection's instance.
 func InstanceKey(connection string) string { return connection + "/instance" }
+
+// OrganizationKey is the key of an organization by what selects it.
+func OrganizationKey(connection string, s *v1alpha1.OrganizationSelector) string {
+	switch {
+	case s.ID != "":
+		return connection + "/id/" + s.ID
+	case s.Name != "":
+		return connection + "/name/" + s.Name
+	default:
+		return connection + "/domain/" + s.PrimaryDomain
+	}
+}
 
 // KeysOf returns the keys an organization can be targeted by, as far as it is
 // known.

@@ -39,7 +39,7 @@ const (
 	admissionOrganizations = 330
 	admissionPerInstance   = 10
 	admissionUsers         = 100_000
-	admissionRequests      = 200
+	admissionRequests      = 2000
 )
 
 // BenchmarkAdmission asks the running webhook about policies over HTTPS, as the

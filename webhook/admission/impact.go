@@ -15,6 +15,14 @@ func (pl *place) impact(w policy.Ways) policy.Impact {
 	return policy.ImpactOf(w.Settings(), pl.users)
 }
 
+// ifEnforced is the impact with the policy in mode Enforce.
+func (pl *place) ifEnforced(p *v1alpha1.SecurityPolicy) policy.Impact {
+	if pl.enforced == nil {
+		pl.enforced = new(pl.impact(pl.ways(p, policy.RulesOf)))
+	}
+	return *pl.enforced
+}
+
 // tellImpact says what the policy means for users, as if it were in mode
 // Enforce.
 func (r *review) tellImpact(n *notes) {
@@ -34,7 +42,7 @@ func (r *review) tellImpact(n *notes) {
 		if len(pl.users) == 0 {
 			continue
 		}
-		sum = sum.Add(pl.impact(pl.ways(r.policy, policy.RulesOf)))
+		sum = sum.Add(pl.ifEnforced(r.policy))
 	}
 	if sum.UsersInScope > 0 || len(unknown) == 0 && len(r.places()) > 0 {
 		n.add("impact", "%s", r.impactText(sum))

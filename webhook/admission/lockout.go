@@ -25,11 +25,11 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 	accepted := strings.TrimSpace(reason) != ""
 	above := map[string]bool{} // what is said of an instance goes for what is below it
 	for _, pl := range r.places() {
-		found := pl.lockouts(r.policy)
+		found := r.lockoutsAt(pl)
 		if len(found) == 0 {
 			continue
 		}
-		known := pl.lockouts(r.before(pl))
+		known := r.lockoutsBefore(pl)
 		for _, l := range found {
 			key := pl.connection + "/" + string(l)
 			if pl.below && above[key] {
@@ -53,18 +53,34 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 	return mistakes
 }
 
-// lockouts finds in what ways nobody could sign in at the place, p as its mode
-// says; nil leaves it out.
-func (pl *place) lockouts(p *v1alpha1.SecurityPolicy) []policy.Lockout {
-	w := pl.ways(p, policy.InForce)
-	found := w.Lockouts()
-	if len(found) > 0 || len(pl.users) == 0 || p == nil {
+// lockoutsAt finds in what ways nobody could sign in at the place with the policy
+// under review, as its mode says.
+func (r *review) lockoutsAt(pl *place) []policy.Lockout {
+	w := pl.ways(r.policy, policy.InForce)
+	if found := w.Lockouts(); len(found) > 0 || len(pl.users) == 0 {
 		return found
 	}
-	if i := pl.impact(w); i.UsersInScope > 0 && i.WillBeBlocked == i.UsersInScope {
-		found = append(found, everybodyBlocked)
+	var i policy.Impact
+	if r.policy.Spec.Mode == v1alpha1.ModeWarn {
+		i = pl.impact(w)
+	} else {
+		i = pl.ifEnforced(r.policy)
 	}
-	return found
+	return blocking(i)
+}
+
+// lockoutsBefore finds those that there are without it, or with the old version
+// of it.
+func (r *review) lockoutsBefore(pl *place) []policy.Lockout {
+	w := pl.ways(r.before(pl), policy.InForce)
+	return append(w.Lockouts(), blocking(pl.impact(w))...)
+}
+
+func blocking(i policy.Impact) []policy.Lockout {
+	if i.UsersInScope > 0 && i.WillBeBlocked == i.UsersInScope {
+		return []policy.Lockout{everybodyBlocked}
+	}
+	return nil
 }
 
 // notWritten says of a lock-out that the controllers never write, accepted or

@@ -54,14 +54,19 @@ type place struct {
 	// own name the place itself, floor the instance above it; the policy under
 	// review is in neither.
 	own, floor []*v1alpha1.SecurityPolicy
-	// above are the ways that the floor leaves.
-	above policy.Ways
+	// above are the ways that the floor leaves, others those that all others do
+	// together, once they have been asked for.
+	above  policy.Ways
+	others *policy.Ways
 	// below: the policy under review names the instance above.
 	below bool
 	// users are those for whom the login settings of the place hold, each at one
 	// place only; unknown says why they are not known.
 	users   policy.Histogram
 	unknown string
+	// enforced is what it means for them if the policy under review is enforced,
+	// once it has been asked for.
+	enforced *policy.Impact
 }
 
 // instanceName and organizationName are how messages call a target.
@@ -289,7 +294,10 @@ func (s *surveyor) targeting(ctx context.Context, conn *v1alpha1.ZitadelConnecti
 // known is what is known of a selected organization: at least what the selector
 // says. Where nothing is held of it, the policy's own status may tell.
 func (s *surveyor) known(connection string, selector *v1alpha1.OrganizationSelector) idp.Organization {
-	org := s.Published.organization(connection, asked(selector))
+	org, known := s.Published.organization(policy.OrganizationKey(connection, selector))
+	if !known {
+		org = asked(selector)
+	}
 	for i := range s.policy.Status.Targets {
 		t := &s.policy.Status.Targets[i]
 		if org.ID == "" && org.Name != "" && t.Connection == connection && t.Organization == org.Name {
@@ -306,7 +314,9 @@ func sameObject(a, b *v1alpha1.SecurityPolicy) bool {
 }
 
 // keyOf is one key for an organization, by its id if that is known.
-func keyOf(connection string, org idp.Organization) string { return policy.KeysOf(connection, org)[0] }
+func keyOf(connection string, org idp.Organization) string {
+	return policy.OrganizationKey(connection, &v1alpha1.OrganizationSelector{ID: org.ID, Name: org.Name, PrimaryDomain: org.PrimaryDomain})
+}
 
 // applied are the policies that apply at the place, p among them unless it is
 // nil; rules says what each contributes.
@@ -334,10 +344,14 @@ func (pl *place) applied(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.Securi
 // ways are those that are left at the place, p among the policies unless it is
 // nil; rules says what p contributes.
 func (pl *place) ways(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.SecurityPolicySpec) policy.Rules) policy.Ways {
-	w := pl.above
-	for _, other := range pl.own {
-		w = w.And(policy.InForce(&other.Spec))
+	if pl.others == nil {
+		all := pl.above
+		for _, other := range pl.own {
+			all = all.And(policy.InForce(&other.Spec))
+		}
+		pl.others = &all
 	}
+	w := *pl.others
 	if p != nil {
 		w = w.And(rules(&p.Spec))
 	}

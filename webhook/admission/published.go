@@ -102,17 +102,13 @@ func (p *Published) census(connection string) *census {
 	return p.censuses[connection]
 }
 
-// organization completes what is asked for by one selector, as far as policies
-// hold something of it.
-func (p *Published) organization(connection string, asked idp.Organization) idp.Organization {
+// organization returns what is known of the organization with that key, as far
+// as policies hold something of it.
+func (p *Published) organization(key string) (org idp.Organization, known bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for _, key := range policy.KeysOf(connection, asked) {
-		if org, known := p.organizations[key]; known {
-			return org
-		}
-	}
-	return asked
+	org, known = p.organizations[key]
+	return org, known
 }
 
 // held counts the targets that a policy, as namespace/name, has a part in, and
