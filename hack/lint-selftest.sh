@@ -21,7 +21,7 @@ room() {
 }
 printf 'module %s\n\ngo 1.26.0\n' $ours >go.mod
 for name in api/v1alpha1 internal/{idp,audit,policy,mfa,zitadel,zitadel/zitadeltest,sealed,ledger,kube,options} \
-  controllers controllers/{securitypolicy,zitadelconnection} webhook/mfaapi cmd/manager/app cmd/zitadel-sim test/harness; do
+  controllers controllers/{securitypolicy,zitadelconnection} webhook/mfaapi webhook/admission cmd/manager/app cmd/zitadel-sim test/harness; do
   room "$name"
 done
 for import in google.golang.org/grpc github.com/zitadel/zitadel-go k8s.io/apimachinery k8s.io/client-go \
@@ -63,6 +63,7 @@ controllers                      ~/controllers/securitypolicy ~/controllers/zita
 controllers/securitypolicy       ~/api/v1alpha1 ~/internal/policy ~/internal/mfa ~/internal/idp ~/internal/audit ~/internal/kube !~/internal/zitadel !~/internal/zitadel/zitadeltest !~/internal/sealed !~/internal/ledger !~/internal/options !~/webhook/mfaapi !~/controllers/zitadelconnection !google.golang.org/grpc !github.com/zitadel/zitadel-go
 controllers/securitypolicy_test  ~/internal/zitadel/zitadeltest ~/controllers/securitypolicy !~/internal/zitadel !~/webhook/mfaapi !google.golang.org/grpc
 webhook/mfaapi                   ~/api/v1alpha1 ~/internal/policy ~/internal/mfa ~/internal/audit net/http !~/internal/idp !~/internal/zitadel !~/internal/sealed !~/internal/ledger !~/controllers !google.golang.org/grpc
+webhook/admission                ~/api/v1alpha1 ~/internal/policy ~/internal/idp sigs.k8s.io/controller-runtime !~/internal/mfa !~/internal/kube !~/internal/zitadel !~/internal/options !~/webhook/mfaapi !~/controllers/securitypolicy !google.golang.org/grpc
 cmd/manager                      ~/controllers ~/internal/zitadel ~/webhook/mfaapi google.golang.org/grpc !~/internal/zitadel/zitadeltest !~/test/harness
 cmd/zitadel-sim                  ~/internal/zitadel/zitadeltest
 test/harness                     ~/internal/zitadel/zitadeltest google.golang.org/grpc github.com/zitadel/zitadel-go

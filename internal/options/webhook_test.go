@@ -1,0 +1,81 @@
+package options_test
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/neosc/mfa-operator/internal/options"
+)
+
+func TestWebhookDefaults(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "")
+	got, err := options.ParseWebhook(nil)
+	want := options.Webhook{
+		Namespace: "neosc-system", Address: ":9443", DNSNames: []string{"mfa-operator-webhook.neosc-system.svc"},
+		CertificateSecret: "mfa-operator-webhook-tls", Configuration: "mfa-operator-webhook",
+		MetricsAddress: "0", HealthAddress: ":8081", LogLevel: "info", LogFormat: "json",
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestEveryWebhookFlag(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "from-the-pod")
+	got, err := options.ParseWebhook([]string{
+		"--namespace=security", "--kubeconfig=/tmp/config", "--bind-address=127.0.0.1:1", "--dns-name=a.example", "--dns-name=b.example",
+		"--certificate-secret=s", "--configuration=c", "--client-ca-file=/tmp/ca", "--metrics-bind-address=:9090",
+		"--health-probe-bind-address=0", "--log-level=debug", "--log-format=console",
+	})
+	want := options.Webhook{
+		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
+		CertificateSecret: "s", Configuration: "c", ClientCAFile: "/tmp/ca", MetricsAddress: ":9090", HealthAddress: "0",
+		LogLevel: "debug", LogFormat: "console",
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestTheServiceIsInTheWebhooksNamespace(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "from-the-pod")
+	if got, err := options.ParseWebhook(nil); err != nil || got.DNSNames[0] != "mfa-operator-webhook.from-the-pod.svc" {
+		t.Errorf("got %q, %v", got.DNSNames, err)
+	}
+}
+
+func TestWebhookRefusals(t *testing.T) {
+	for _, c := range []struct {
+		args  string
+		names []string // what the error must name
+		why   string
+	}{
+		{"--namespace=", []string{"--namespace"}, "the certificate needs a place"},
+		{"--bind-address=", []string{"--bind-address"}, "that would be any port"},
+		{"--certificate-secret= --configuration=", []string{"--certificate-secret", "--configuration"}, "every mistake is told at once"},
+		{"--dns-name=https://x", []string{"--dns-name"}, "a name is no URL"},
+		{"--dns-name=*.svc", []string{"--dns-name"}, "nobody else's name"},
+		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
+		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
+		{"--leader-elect", []string{"leader-elect"}, "there is no leader"},
+		{"run", []string{`"run"`, "--help"}, "there are no commands"},
+	} {
+		_, err := options.ParseWebhook(strings.Fields(c.args))
+		if err == nil {
+			t.Errorf("%s is accepted: %s", c.args, c.why)
+			continue
+		}
+		for _, name := range c.names {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: the error does not name %s: %v", c.args, name, err)
+			}
+		}
+	}
+	if _, err := options.ParseWebhook([]string{"--help"}); !errors.Is(err, pflag.ErrHelp) {
+		t.Errorf("got %v, want pflag.ErrHelp", err)
+	}
+}
