@@ -10,7 +10,9 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,7 +31,7 @@ var (
 // keeper is one with a clock that the test moves, and counts writes.
 type keeper struct {
 	*certificates.Keeper
-	client.Client
+	kube   client.Client
 	now    time.Time
 	writes int
 	fail   error // of the next write
@@ -38,7 +40,7 @@ type keeper struct {
 func newKeeper(t *testing.T) *keeper {
 	t.Helper()
 	k := &keeper{now: time.Now()}
-	k.Client = fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).
+	k.kube = fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).
 		WithObjects(
 			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}},
 			&admissionregistrationv1.ValidatingWebhookConfiguration{
@@ -60,7 +62,7 @@ func newKeeper(t *testing.T) *keeper {
 // another is a second replica at the same Secret.
 func (k *keeper) another() *certificates.Keeper {
 	return &certificates.Keeper{
-		Client: k.Client, Secret: key, Configuration: "hooks", DNSNames: []string{"hook.home.svc", "localhost"},
+		Client: k.kube, Secret: key, Configuration: "hooks", DNSNames: []string{"hook.home.svc", "localhost"},
 		Now: func() time.Time { return k.now },
 	}
 }
@@ -80,7 +82,7 @@ func (k *keeper) certificate(t *testing.T) *x509.Certificate {
 		t.Fatal(err)
 	}
 	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
-	if err := k.Client.Get(t.Context(), client.ObjectKey{Name: "hooks"}, configuration); err != nil {
+	if err := k.kube.Get(t.Context(), client.ObjectKey{Name: "hooks"}, configuration); err != nil {
 		t.Fatal(err)
 	}
 	for _, hook := range configuration.Webhooks {
@@ -98,7 +100,7 @@ func (k *keeper) certificate(t *testing.T) *x509.Certificate {
 func (k *keeper) authority(t *testing.T) []byte {
 	t.Helper()
 	secret := &corev1.Secret{}
-	if err := k.Client.Get(t.Context(), key, secret); err != nil {
+	if err := k.kube.Get(t.Context(), key, secret); err != nil {
 		t.Fatal(err)
 	}
 	return secret.Data["ca.crt"]
@@ -161,7 +163,7 @@ func TestReplicasAgree(t *testing.T) {
 // Whoever is not first hears of it, and shows nothing of its own meanwhile.
 func TestLostRace(t *testing.T) {
 	k := newKeeper(t)
-	k.fail = conflict()
+	k.fail = apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, key.Name, errors.New("somebody was faster"))
 	result, err := k.Reconcile(t.Context(), here)
 	if err != nil || result.RequeueAfter == 0 || k.Check(nil) == nil {
 		t.Errorf("got %v, %v", result, err)
@@ -175,7 +177,7 @@ func TestLostRace(t *testing.T) {
 
 func TestUntrustedIsNotReady(t *testing.T) {
 	k := newKeeper(t)
-	if err := k.Client.Delete(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "hooks"}}); err != nil {
+	if err := k.kube.Delete(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "hooks"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.Reconcile(t.Context(), here); err == nil {
