@@ -47,15 +47,17 @@ type Record struct {
 	SourceIP string `json:"sourceIP,omitempty"`
 	// UserAgent is what the client calls itself; at most 256 characters.
 	UserAgent string `json:"userAgent,omitempty"`
-	// Origin is the event at the identity provider that this record tells of. A
-	// ledger takes each event once. Nil: the record tells of no such event.
-	Origin *Origin `json:"zitadelEvent,omitempty"`
+	// Origin is what this record tells of, if that may be told more than once: an
+	// event at the identity provider, or an act of ours that outlived the process.
+	// A ledger takes each once. Nil: the record itself is what happened.
+	Origin *Origin `json:"origin,omitempty"`
 	// Details hold what else the record says: fields that changed with their old
 	// and new values, or facts a fold needs; at most 32.
 	Details []Detail `json:"details,omitempty"`
 }
 
-// Origin names one event of an identity provider.
+// Origin names one event of an identity provider, or one act of ours. A ledger
+// knows those of the last days again; see there how many.
 type Origin struct {
 	// Aggregate names a stream of events, connection included, such as
 	// default/user/312909075211944042; 1 to 256 characters.

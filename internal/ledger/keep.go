@@ -138,6 +138,12 @@ func (l *ledger[V]) checkpoint(ctx context.Context, s *state[V], expired func(st
 	if err != nil {
 		return nil, err
 	}
+	// What a checkpoint leaves out is as good as never there; so free it here too.
+	l.mu.Lock()
+	if l.state != nil {
+		l.state.prune(expired)
+	}
+	l.mu.Unlock()
 	return &v1alpha1.LedgerCheckpoint{LedgerPoint: point(s.head, s.bytes), Parts: int32(parts), Digest: digest(data)}, nil
 }
 

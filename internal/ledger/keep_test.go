@@ -255,8 +255,9 @@ func TestALargeStateIsKeptInParts(t *testing.T) {
 		for i := range 200_000 { // digests do not compress
 			s.values[fmt.Sprint(i)] = digest([]byte(fmt.Sprint(i)))
 		}
-		s.origins["one"] = 7
-		s.head.Sequence = 9
+		s.head.Sequence, s.head.Time = 9, time.Date(2026, 11, 26, 1, 0, 0, 0, time.UTC)
+		s.origins["one"] = origin{7, s.head.Time.Add(-originsKept)}
+		s.origins["old"] = origin{8, s.head.Time.Add(-originsKept - time.Second)}
 		data, err := s.encode(func(string, string, time.Time) bool { return false })
 		if err != nil {
 			t.Fatal(err)
@@ -272,7 +273,7 @@ func TestALargeStateIsKeptInParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(back.values) != len(s.values) || back.values["77"] != s.values["77"] || back.origins["one"] != 7 || back.head != s.head {
+		if len(back.values) != len(s.values) || back.values["77"] != s.values["77"] || len(back.origins) != 1 || back.origins["one"] != s.origins["one"] || back.head != s.head {
 			t.Error("what was read is not what was written")
 		}
 		name := snapshotName(9, digest(data), 3)

@@ -218,7 +218,7 @@ func (l *ledger[V]) draft(requests []*request[V], notNow error) (*draft[V], bool
 			record.Time, record.ID = at, audit.RecordID(d.next, len(d.batch.Records))
 			l.apply(values, record)
 			if record.Origin != nil {
-				origins.Set(record.Origin.Aggregate, record.Origin.Sequence)
+				origins.Set(record.Origin.Aggregate, origin{record.Origin.Sequence, at})
 			}
 			d.batch.Records = append(d.batch.Records, record)
 		}
@@ -232,7 +232,7 @@ func (l *ledger[V]) draft(requests []*request[V], notNow error) (*draft[V], bool
 }
 
 // wanted returns the records a request wants appended.
-func (r *request[V]) wanted(values audit.State[V], origins audit.State[int64], at time.Time) ([]audit.Record, error) {
+func (r *request[V]) wanted(values audit.State[V], origins audit.State[origin], at time.Time) ([]audit.Record, error) {
 	records := r.given
 	if r.judge != nil {
 		var err error
@@ -247,7 +247,7 @@ func (r *request[V]) wanted(values audit.State[V], origins audit.State[int64], a
 			return nil, err
 		}
 		if o := record.Origin; o != nil {
-			if o.Sequence <= max(origins.Get(o.Aggregate), taken[o.Aggregate]) {
+			if o.Sequence <= max(origins.Get(o.Aggregate).Sequence, taken[o.Aggregate]) {
 				continue
 			}
 			taken[o.Aggregate] = o.Sequence

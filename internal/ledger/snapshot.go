@@ -46,7 +46,7 @@ const snapshotForm = "neosc-mfa-state/1"
 
 // encode writes the state, without what has expired.
 func (s *state[V]) encode(expired func(key string, value V, at time.Time) bool) ([]byte, error) {
-	maps.DeleteFunc(s.values, func(key string, value V) bool { return expired(key, value, s.head.Time) })
+	s.prune(expired)
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
 	lines := json.NewEncoder(zip)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"maps"
+	"time"
 
 	"github.com/neosc/mfa-operator/internal/audit"
 )
@@ -15,12 +16,12 @@ type state[V any] struct {
 	bytes int64
 	// values are the fold's.
 	values map[string]V
-	// origins hold the last sequence taken of each aggregate.
-	origins map[string]int64
+	// origins hold the last sequence taken of each aggregate, for originsKept.
+	origins map[string]origin
 }
 
 func newState[V any](ledger string) *state[V] {
-	return &state[V]{head: audit.Start(ledger), values: map[string]V{}, origins: map[string]int64{}}
+	return &state[V]{head: audit.Start(ledger), values: map[string]V{}, origins: map[string]origin{}}
 }
 
 // follow folds one batch, if it is the next one and its chain holds.
@@ -33,12 +34,31 @@ func (s *state[V]) follow(b audit.Batch, apply func(audit.Entries[V], audit.Reco
 	for _, r := range b.Records {
 		apply(entries, r)
 		if r.Origin != nil {
-			s.origins[r.Origin.Aggregate] = max(s.origins[r.Origin.Aggregate], r.Origin.Sequence)
+			s.origins[r.Origin.Aggregate] = origin{max(s.origins[r.Origin.Aggregate].Sequence, r.Origin.Sequence), r.Time}
 		}
 	}
 	s.head, s.writer, s.nonce = head, b.Writer, b.Nonce
 	s.bytes += int64(batchSize(b))
 	return nil
+}
+
+// origin is the last that was taken of an aggregate, and when.
+type origin struct {
+	Sequence int64     `json:"n"`
+	Time     time.Time `json:"t"`
+}
+
+// originsKept is how long a ledger knows an aggregate it has heard nothing more
+// of. Each session at the identity provider is one, so they cannot be kept for
+// ever. What is told again is told again at once, by the next process; that one
+// may be late by days if nobody starts it.
+const originsKept = 48 * time.Hour
+
+// prune forgets what does not matter any more at the head.
+func (s *state[V]) prune(expired func(key string, value V, at time.Time) bool) {
+	at := s.head.Time
+	maps.DeleteFunc(s.values, func(key string, value V) bool { return expired(key, value, at) })
+	maps.DeleteFunc(s.origins, func(_ string, o origin) bool { return at.Sub(o.Time) > originsKept })
 }
 
 // clone copies the maps; the values are never changed in place.
