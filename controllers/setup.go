@@ -18,8 +18,13 @@ type Outside struct {
 	Providers securitypolicy.Providers
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
-	// Ledgers keep the audit ledgers; nil: nobody does.
-	Ledgers mfaledger.Keeper
+	Ledgers   Ledgers
+}
+
+// Ledgers are the audit ledgers of all namespaces.
+type Ledgers interface {
+	mfaledger.Keeper
+	zitadelconnection.Recorder
 }
 
 // Settings are what an operator chooses for all reconcilers.
@@ -49,7 +54,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	policies := &securitypolicy.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Providers, Census: census, Events: recorder,
-		Namespace: s.Namespace, Resync: s.Resync,
+		Recorder: outside.Ledgers, Namespace: s.Namespace, Resync: s.Resync,
 	}
 	census.Taken = policies.CensusTaken
 	if err := census.SetupWithManager(mgr); err != nil {
@@ -58,16 +63,15 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	if err := policies.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up SecurityPolicy: %w", err)
 	}
-	if outside.Ledgers != nil {
-		ledgers := &mfaledger.Reconciler{Client: mgr.GetClient(), Keeper: outside.Ledgers, Events: recorder}
-		if err := ledgers.SetupWithManager(mgr); err != nil {
-			return fmt.Errorf("setting up MFALedger: %w", err)
-		}
+	ledgers := &mfaledger.Reconciler{Client: mgr.GetClient(), Keeper: outside.Ledgers, Events: recorder}
+	if err := ledgers.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up MFALedger: %w", err)
 	}
 	follower := &zitadelconnection.Follower{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder,
-		// The census first: a policy that is woken looks at it.
-		Listeners: []zitadelconnection.Listener{census, policies},
+		// The census first: a policy that is woken looks at it. The trail last: while
+		// it can record nothing, the others still act.
+		Listeners: []zitadelconnection.Listener{census, policies, &zitadelconnection.Trail{Recorder: outside.Ledgers, Namespace: s.Namespace}},
 	}
 	if err := follower.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the follower of events: %w", err)

@@ -123,6 +123,9 @@ const (
 	ReasonDriftRepaired = "DriftRepaired"
 	// ReasonDriftNotRepaired: what somebody changed could not be put right yet.
 	ReasonDriftNotRepaired = "DriftNotRepaired"
+	// ReasonNotRecorded: what was done is not in the audit ledger yet, and nothing
+	// more is done before it is. Retried.
+	ReasonNotRecorded = "NotRecorded"
 	// ReasonContestedBy: somebody changes it back again and again; the policy
 	// backs off.
 	ReasonContestedBy = "ContestedBy"

@@ -48,7 +48,7 @@ func (r *Reconciler) settleBelow(ctx context.Context, p *v1alpha1.SecurityPolicy
 		}
 		one.target = newTarget(conn, instance.provider, org)
 		if one.applicable, one.err = r.applicableAt(ctx, conn, org); one.err == nil {
-			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
+			one.settled, one.anew, one.err = r.settleOnce(ctx, p, one.target, one.applicable)
 		}
 	})
 	p.Status = progress.shown()

@@ -33,6 +33,8 @@ const (
 	keySettings  = "settings.json"
 	keyInherited = "inherited.json"
 	keyDrift     = "drift.json"
+	// keyUnrecorded is there only while something is not in the ledger yet.
+	keyUnrecorded = "unrecorded.json"
 )
 
 // claim is what policies hold of one target.
@@ -41,6 +43,9 @@ type claim struct {
 	org   idp.Organization // zero for the instance
 	held  policy.Held
 	drift *drift // nil if nobody ever changed what was in force
+	// unrecorded is what was begun and is not known to be in the ledger, nil if
+	// there is nothing.
+	unrecorded *acts
 	// stored is the ConfigMap, nil as long as there is none.
 	stored *corev1.ConfigMap
 }
@@ -98,23 +103,24 @@ func (r *Reconciler) claimsOf(ctx context.Context, p *v1alpha1.SecurityPolicy) (
 	return claims, unreadable, nil
 }
 
-// store keeps what is held of a target from now on. Holding nothing removes the
-// claim.
-func (r *Reconciler) store(ctx context.Context, c *claim, held policy.Held, d *drift) error {
+// store keeps what is held of a target from now on, and what is to be recorded.
+// Holding nothing, with nothing to be recorded, removes the claim.
+func (r *Reconciler) store(ctx context.Context, c *claim, held policy.Held, d *drift, unrecorded *acts) error {
+	empty := held.Empty() && unrecorded == nil
 	switch {
-	case held.Empty() && c.stored == nil:
+	case empty && c.stored == nil:
 		return nil
-	case held.Empty():
+	case empty:
 		if err := r.Client.Delete(ctx, c.stored); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("letting go of %s: %w", c.key.scope, err)
 		}
-		c.stored, c.held, c.drift = nil, held, nil
+		c.stored, c.held, c.drift, c.unrecorded = nil, held, nil, nil
 		return nil
-	case c.stored != nil && held.Equal(c.held) && d == c.drift:
+	case c.stored != nil && held.Equal(c.held) && d == c.drift && unrecorded == c.unrecorded:
 		return nil
 	}
 
-	next, err := renderClaim(r.Namespace, c, held, d)
+	next, err := renderClaim(r.Namespace, c, held, d, unrecorded)
 	if err != nil {
 		return err
 	}
@@ -127,7 +133,7 @@ func (r *Reconciler) store(ctx context.Context, c *claim, held policy.Held, d *d
 	if err != nil {
 		return fmt.Errorf("keeping what stood before at %s: %w", c.key.scope, err)
 	}
-	c.stored, c.held, c.drift = next, held, d
+	c.stored, c.held, c.drift, c.unrecorded = next, held, d, unrecorded
 	return nil
 }
 
@@ -138,7 +144,7 @@ type entry struct {
 	By     []string `json:"by"`
 }
 
-func renderClaim(namespace string, c *claim, held policy.Held, d *drift) (*corev1.ConfigMap, error) {
+func renderClaim(namespace string, c *claim, held policy.Held, d *drift, unrecorded *acts) (*corev1.ConfigMap, error) {
 	entries := make(map[idp.Setting]entry, len(held.Entries))
 	for s, e := range held.Entries {
 		rendered := entry{Before: e.Before.String(), Wrote: e.Wrote.String(), By: []string{}}
@@ -148,7 +154,11 @@ func renderClaim(namespace string, c *claim, held policy.Held, d *drift) (*corev
 		entries[s] = rendered
 	}
 	data := map[string]string{}
-	for key, value := range map[string]any{keySettings: entries, keyInherited: held.Inherited, keyDrift: d} {
+	values := map[string]any{keySettings: entries, keyInherited: held.Inherited, keyDrift: d}
+	if unrecorded != nil {
+		values[keyUnrecorded] = unrecorded
+	}
+	for key, value := range values {
 		text, err := json.Marshal(value)
 		if err != nil {
 			return nil, fmt.Errorf("rendering what stood before: %w", err)
@@ -188,7 +198,11 @@ func parseClaim(stored *corev1.ConfigMap) (claim, error) {
 
 func (c *claim) read(data map[string]string) error {
 	entries := map[idp.Setting]entry{}
-	for key, into := range map[string]any{keySettings: &entries, keyInherited: &c.held.Inherited, keyDrift: &c.drift} {
+	values := map[string]any{keySettings: &entries, keyInherited: &c.held.Inherited, keyDrift: &c.drift}
+	if _, there := data[keyUnrecorded]; there {
+		values[keyUnrecorded] = &c.unrecorded
+	}
+	for key, into := range values {
 		if err := json.Unmarshal([]byte(data[key]), into); err != nil {
 			return fmt.Errorf("reading %s: %w", key, err)
 		}

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
-	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 // Reasons of Events on a SecurityPolicy.
@@ -24,7 +23,8 @@ const (
 // noteLimit is what the API server accepts as the note of an Event.
 const noteLimit = 1024
 
-// tellChanges raises an Event for each target that was written to now.
+// tellChanges raises an Event for each target that was written to now. All of it
+// is in the ledger by now: a target with an error is left out.
 func (r *Reconciler) tellChanges(p *v1alpha1.SecurityPolicy, seen pass) {
 	for i := range seen.results {
 		for _, one := range seen.results[i].withBelow() {
@@ -35,7 +35,7 @@ func (r *Reconciler) tellChanges(p *v1alpha1.SecurityPolicy, seen pass) {
 			switch {
 			case one.settled.drifted:
 				reason, kind = eventDriftRepaired, corev1.EventTypeWarning
-			case policy.Suspended(&p.Spec) || !p.DeletionTimestamp.IsZero() || !targets(p, one.target.key.connection, one.target.org):
+			case putsBack(p, one.target):
 				reason = eventPutBack
 			}
 			r.Events.Eventf(p, nil, kind, reason, "Sync", "%s", note(one))

@@ -49,7 +49,7 @@ func (r *Reconciler) leave(ctx context.Context, p *v1alpha1.SecurityPolicy, seen
 		}
 		one.target = newTarget(conn, provider, c.org)
 		if one.applicable, one.err = r.applicableAt(ctx, conn, c.org); one.err == nil {
-			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
+			one.settled, one.anew, one.err = r.settleOnce(ctx, p, one.target, one.applicable)
 		}
 	})
 	p.Status = progress.shown()
@@ -66,15 +66,18 @@ func (r *Reconciler) walkAway(ctx context.Context, p *v1alpha1.SecurityPolicy, c
 	one.outcome = nil
 	if unreadable != nil {
 		if slices.Equal(holdersOf(c.stored), []string{client.ObjectKeyFromObject(p).String()}) {
-			return r.store(ctx, c, policy.Held{}, nil)
+			return r.store(ctx, c, policy.Held{}, nil, nil)
 		}
 		return unreadable
+	}
+	if err := r.recordLeft(ctx, c, c.unrecorded.confirmed(idp.State{})); err != nil {
+		return err
 	}
 	others, err := r.othersAsk(ctx, c)
 	if err != nil {
 		return err
 	}
-	return r.store(ctx, c, c.held.Without(client.ObjectKeyFromObject(p), others), c.drift)
+	return r.store(ctx, c, c.held.Without(client.ObjectKeyFromObject(p), others), c.drift, nil)
 }
 
 // othersAsk tells which settings the policies that still apply to a target ask

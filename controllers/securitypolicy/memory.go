@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
 )
 
@@ -68,7 +69,7 @@ func (one *remembered) includes(heard int, org idp.Organization) {
 
 // settleOnce settles a target, unless all is as it was when that was last done
 // and that is not too long ago. anew tells that it was done now.
-func (r *Reconciler) settleOnce(ctx context.Context, t target, a applicable) (outcome settled, anew bool, err error) {
+func (r *Reconciler) settleOnce(ctx context.Context, p *v1alpha1.SecurityPolicy, t target, a applicable) (outcome settled, anew bool, err error) {
 	one := r.memory.of(t.key)
 	one.working.Lock()
 	defer one.working.Unlock()
@@ -78,7 +79,7 @@ func (r *Reconciler) settleOnce(ctx context.Context, t target, a applicable) (ou
 		return *one.outcome, false, nil
 	}
 	one.outcome = nil
-	outcome, err = r.settle(ctx, t, a)
+	outcome, err = r.settle(ctx, p, t, a)
 	if err != nil {
 		return outcome, true, err
 	}

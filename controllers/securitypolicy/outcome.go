@@ -68,7 +68,9 @@ func (p pass) failed() bool { return len(p.errors()) > 0 }
 // retryable returns the errors that can get better by themselves, joined; nil
 // if there is none.
 func (p pass) retryable() error {
-	return errors.Join(slices.DeleteFunc(p.errors(), func(err error) bool { return !errors.Is(err, idp.ErrUnreachable) })...)
+	return errors.Join(slices.DeleteFunc(p.errors(), func(err error) bool {
+		return !errors.Is(err, idp.ErrUnreachable) && !errors.Is(err, errNotRecorded)
+	})...)
 }
 
 func (p pass) errors() []error {

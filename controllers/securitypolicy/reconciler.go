@@ -30,6 +30,7 @@ type Reconciler struct {
 	Live      client.Reader
 	Providers Providers
 	Census    Census
+	Recorder  Recorder
 	Events    events.EventRecorder
 	// Namespace is the operator's own; claims are kept there.
 	Namespace string

@@ -25,9 +25,11 @@ type settled struct {
 	// at is when something was written or reset; zero if nothing was.
 	at time.Time
 	// drift is the last change by somebody else, nil if there never was one;
-	// drifted tells that it was found just now.
+	// drifted tells that it was found just now, and known that an earlier pass had
+	// found the very same and did not get to its end.
 	drift   *drift
 	drifted bool
+	known   bool
 }
 
 func (s settled) changed() bool { return len(s.written)+len(s.reset) > 0 }
@@ -46,9 +48,10 @@ func (s settled) pending(a policy.Applied) ([]policy.Change, policy.Effective) {
 
 // settle brings one target to what the policies want of it together, and puts
 // back what they let go of: observe, plan, remember, write, forget. What stood
-// before is stored before the first write, and forgotten after the last. With
-// an error, only the drift of what is returned is of use.
-func (r *Reconciler) settle(ctx context.Context, t target, a applicable) (settled, error) {
+// before is stored before the first write, and forgotten after the last; in
+// between, what p does is recorded. With an error, only the drift of what is
+// returned is of use.
+func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.SecurityPolicy, t target, a applicable) (settled, error) {
 	c, err := r.claimOn(ctx, t.key, t.org)
 	if err != nil {
 		return settled{}, err
@@ -58,6 +61,9 @@ func (r *Reconciler) settle(ctx context.Context, t target, a applicable) (settle
 		return settled{}, err
 	}
 	now := settled{found: found, held: c.held, drift: c.drift}
+	if err := r.recordLeft(ctx, &c, c.unrecorded.confirmed(found)); err != nil {
+		return now, err
+	}
 	applied := a.inForce()
 	wanted, effective := applied.Wanted(now.inherits, c.held.Base(found.Settings))
 	if err := refuse(found.Settings, wanted, effective); err != nil {
@@ -67,9 +73,13 @@ func (r *Reconciler) settle(ctx context.Context, t target, a applicable) (settle
 	drifted, contested := r.judgeDrift(ctx, t, c.drift, c.held.Drift(found.Settings, wanted))
 	if drifted != nil {
 		now.drift, now.drifted = drifted, drifted != c.drift
+		now.known = c.drift != nil && !drifted.Edited.IsZero() && c.drift.same(drifted)
 	}
 	if contested != nil {
-		if err := r.store(ctx, &c, c.held, now.drift); err != nil {
+		if err := r.store(ctx, &c, c.held, now.drift, actsOf(p, t, now, true)); err != nil {
+			return now, err
+		}
+		if err := r.recordLeft(ctx, &c, c.unrecorded); err != nil {
 			return now, err
 		}
 		return now, contested
@@ -85,7 +95,7 @@ func (r *Reconciler) settle(ctx context.Context, t target, a applicable) (settle
 	now.written = policy.Plan(found.Settings, write)
 	now.reset = slices.DeleteFunc(back.Inherit, found.Inherits)
 
-	if err := r.store(ctx, &c, remembered, now.drift); err != nil {
+	if err := r.store(ctx, &c, remembered, now.drift, actsOf(p, t, now, false)); err != nil {
 		return now, err
 	}
 	if len(now.written) > 0 {
@@ -104,9 +114,12 @@ func (r *Reconciler) settle(ctx context.Context, t target, a applicable) (settle
 	if now.changed() {
 		now.at = r.now()
 	}
+	if err := r.record(ctx, c.unrecorded); err != nil {
+		return now, err
+	}
 	unprovoked, _ := applied.Wanted(now.inherits, nil)
 	now.held = kept.Confirm(wanted, unprovoked, now.written, effective.Askers())
-	return now, r.store(ctx, &c, now.held, now.drift)
+	return now, r.store(ctx, &c, now.held, now.drift, nil)
 }
 
 // groupsOf lists the groups to look at: those that any policy speaks of, in

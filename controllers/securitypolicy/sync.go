@@ -55,7 +55,7 @@ func (r *Reconciler) sync(ctx context.Context, p *v1alpha1.SecurityPolicy) (pass
 			if one.applicable, one.err = r.applicableAt(ctx, one.target.connection, one.target.org); one.err != nil {
 				return
 			}
-			one.settled, one.anew, one.err = r.settleOnce(ctx, one.target, one.applicable)
+			one.settled, one.anew, one.err = r.settleOnce(ctx, p, one.target, one.applicable)
 		})
 		if err != nil {
 			return pass{}, err

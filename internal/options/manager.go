@@ -16,6 +16,9 @@ type Manager struct {
 	// Namespace is the operator's own: leader election, claims and the
 	// credentials it may read are there.
 	Namespace string
+	// PodName names this process in what it appends to audit ledgers, 1 to 253
+	// characters.
+	PodName string
 	// Kubeconfig is a file; empty: $KUBECONFIG, then the pod's service account.
 	Kubeconfig string
 	// LeaderElect makes several replicas choose one that works.
@@ -28,6 +31,11 @@ type Manager struct {
 	// Resync and Probe are pauses, at least one second.
 	Resync time.Duration
 	Probe  time.Duration
+	// AuditStdout writes each audit record to standard output as a line of JSON.
+	AuditStdout bool
+	// AuditCloudEventsURL is where audit records are posted to as CloudEvents;
+	// empty: nowhere.
+	AuditCloudEventsURL string
 	// LogLevel is debug, info or error; LogFormat is json or console.
 	LogLevel  string
 	LogFormat string
@@ -39,6 +47,7 @@ func ParseManager(args []string) (Manager, error) {
 	var o Manager
 	flags := pflag.NewFlagSet("manager", pflag.ContinueOnError)
 	flags.StringVar(&o.Namespace, "namespace", ownNamespace(), "the operator's own namespace (default: $POD_NAMESPACE, else neosc-system)")
+	flags.StringVar(&o.PodName, "pod-name", ownName(), "the name of this process in audit ledgers (default: $POD_NAME, else the host's name)")
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then the pod's service account)")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one working replica among several")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
@@ -46,6 +55,8 @@ func ParseManager(args []string) (Manager, error) {
 	flags.BoolVar(&o.AllowInsecure, "allow-insecure", false, "permit ZitadelConnections with insecure: true to hosts that are not loopback")
 	flags.DurationVar(&o.Resync, "resync", 12*time.Hour, "pause between two full comparisons of a target with Zitadel; at most 5m where its events are not followed")
 	flags.DurationVar(&o.Probe, "probe", 5*time.Minute, "pause between two proofs of a connection's credential")
+	flags.BoolVar(&o.AuditStdout, "audit-stdout", false, "write every audit record to standard output, as a line of JSON")
+	flags.StringVar(&o.AuditCloudEventsURL, "audit-cloudevents-url", "", "post every audit record to this https URL, as CloudEvents; empty: do not")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
 	if err := flags.Parse(args); err != nil {
@@ -64,8 +75,23 @@ func ownNamespace() string {
 	return "neosc-system"
 }
 
+// ownName is empty if nobody tells; validate then asks for the flag.
+func ownName() string {
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 func (o Manager) validate() error {
 	var errs []error
+	if n := len(o.PodName); n < 1 || n > 253 {
+		errs = append(errs, fmt.Errorf("--pod-name must have 1 to 253 characters, got %d", n))
+	}
 	if o.Namespace == "" {
 		errs = append(errs, errors.New("--namespace must not be empty"))
 	}

@@ -2,6 +2,7 @@ package options_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 // defaults are the safe choices: plain HTTP refused, no metrics to strangers.
 var defaults = options.Manager{
 	Namespace:      "neosc-system",
+	PodName:        "manager-1",
 	MetricsAddress: "0",
 	HealthAddress:  ":8081",
 	Resync:         12 * time.Hour,
@@ -24,6 +26,7 @@ var defaults = options.Manager{
 
 func TestDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
+	t.Setenv("POD_NAME", "manager-1")
 	got, err := options.ParseManager(nil)
 	if err != nil || got != defaults {
 		t.Errorf("got %+v, %v, want %+v", got, err, defaults)
@@ -33,11 +36,11 @@ func TestDefaults(t *testing.T) {
 func TestEveryFlag(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "from-the-pod")
 	got, err := options.ParseManager([]string{
-		"--namespace=security", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
+		"--namespace=security", "--pod-name=manager-2", "--audit-stdout", "--audit-cloudevents-url=https://siem.example.com/in", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
 		"--health-probe-bind-address=0", "--allow-insecure", "--resync=1s", "--probe", "1h", "--log-level=debug", "--log-format=console",
 	})
 	want := options.Manager{
-		Namespace: "security", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
+		Namespace: "security", PodName: "manager-2", AuditStdout: true, AuditCloudEventsURL: "https://siem.example.com/in", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
 		HealthAddress: "0", AllowInsecure: true, Resync: time.Second, Probe: time.Hour, LogLevel: "debug", LogFormat: "console",
 	}
 	if err != nil || got != want {
@@ -52,6 +55,17 @@ func TestThePodSaysItsNamespace(t *testing.T) {
 	}
 }
 
+func TestThePodSaysItsName(t *testing.T) {
+	t.Setenv("POD_NAME", "")
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := options.ParseManager(nil); err != nil || got.PodName != host {
+		t.Errorf("got %q, %v; the host's name is better than none", got.PodName, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
 		args  string
@@ -59,6 +73,7 @@ func TestRefusals(t *testing.T) {
 		why   string
 	}{
 		{"--namespace=", []string{"--namespace"}, "claims and leases need a place"},
+		{"--pod-name=", []string{"--pod-name"}, "a batch without a writer could not be told from another's"},
 		{"--resync=999ms", []string{"--resync", "1s"}, "a hot loop over every target"},
 		{"--resync=-1h", []string{"--resync"}, "a pause is not negative"},
 		{"--probe=0", []string{"--probe", "1s"}, "a hot loop over every connection"},

@@ -47,7 +47,7 @@ func StartManager(env *envtest.Environment, logs io.Writer, flags ...string) (st
 	ended := make(chan error, 1)
 	go func() {
 		args := append([]string{"--kubeconfig=" + kubeconfig, "--health-probe-bind-address=0", "--namespace=" + OperatorNamespace}, flags...)
-		ended <- app.Run(ctx, "test", args, logs)
+		ended <- app.Run(ctx, "test", args, io.Discard, logs)
 	}()
 	return func() error {
 		cancel()

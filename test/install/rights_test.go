@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -262,7 +263,7 @@ func (c *cluster) startManager(logs *recorder) (stop func()) {
 	go func() {
 		ended <- app.Run(ctx, "test", []string{
 			"--kubeconfig=" + kubeconfig, "--namespace=" + namespace, "--leader-elect", "--health-probe-bind-address=0",
-		}, logs)
+		}, io.Discard, logs)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

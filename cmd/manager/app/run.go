@@ -24,8 +24,9 @@ import (
 )
 
 // Run runs the controllers until ctx ends. args are the flags of
-// options.ParseManager; logs go to stderr.
-func Run(ctx context.Context, version string, args []string, stderr io.Writer) error {
+// options.ParseManager; logs go to stderr, and audit records to stdout if a flag
+// says so.
+func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) error {
 	o, err := options.ParseManager(args)
 	if err != nil {
 		return err
@@ -60,9 +61,16 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 		return fmt.Errorf("making the manager: %w", err)
 	}
 
+	ledgers, err := newLedgers(restConfig, o, log, stdout)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(ledgers); err != nil {
+		return fmt.Errorf("adding the ledgers: %w", err)
+	}
 	pool := &zitadel.Pool{}
 	defer pool.Close()
-	outside := controllers.Outside{Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}}
+	outside := controllers.Outside{Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Ledgers: ledgers}
 	err = controllers.Setup(mgr, outside, controllers.Settings{
 		Namespace: o.Namespace, AllowInsecure: o.AllowInsecure, Resync: o.Resync, Probe: o.Probe,
 	})

@@ -1,0 +1,31 @@
+package app
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+
+	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/internal/ledger/sink"
+	"github.com/neosc/mfa-operator/internal/options"
+)
+
+// newLedgers makes the audit ledgers, with the sinks that the flags name.
+func newLedgers(config *rest.Config, o options.Manager, log logr.Logger, stdout io.Writer) (*ledger.Ledgers[struct{}, audit.Record], error) {
+	var sinks []ledger.Sink
+	if o.AuditStdout {
+		sinks = append(sinks, sink.NewJSONLines(stdout))
+	}
+	if o.AuditCloudEventsURL != "" {
+		events, err := sink.NewCloudEvents(o.AuditCloudEventsURL, nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("--audit-cloudevents-url: %w", err)
+		}
+		sinks = append(sinks, events)
+	}
+	// Whoever else appends to these ledgers needs this very fold.
+	return ledger.New(ledger.Config{REST: config, Writer: o.PodName, Log: log.WithName("ledger"), Sinks: sinks}, audit.Plain{})
+}
