@@ -48,8 +48,8 @@ const operator = "mfa-operator"
 const (
 	recordDriftRepaired = "DriftRepaired"
 	recordUnknownEditor = "EditorUnknown"
-	// recordUnconfirmed: we were stopped after we had begun, and nobody can tell
-	// any more whether it was done.
+	// recordUnconfirmed: we were stopped after we had begun, and the settings are
+	// not as they were to be.
 	recordUnconfirmed = "Unconfirmed"
 )
 
@@ -134,33 +134,26 @@ func putsBack(p *v1alpha1.SecurityPolicy, t target) bool {
 	return policy.Suspended(&p.Spec) || !p.DeletionTimestamp.IsZero() || !targets(p, t.key.connection, t.org)
 }
 
-// confirmed are the acts of a pass whose end we did not live to see, as far as
-// the target shows them. What it does not show was not done, or is undone, and is
-// planned anew. What was not looked at is unconfirmed.
+// confirmed are the acts of a pass whose end we did not live to see, or that could
+// not be recorded. What the target does not show now was not done, or was undone
+// since.
 func (a *acts) confirmed(found idp.State) *acts {
 	if a == nil {
 		return nil
 	}
-	sure := &acts{Namespace: a.Namespace}
-	for _, r := range a.Records {
-		if r.Action != audit.PolicyDrifted && r.Outcome == audit.Succeeded {
-			r.Details = slices.DeleteFunc(slices.Clone(r.Details), func(d audit.Detail) bool {
-				value, seen := found.Settings[idp.Setting(d.Name)]
-				switch {
-				case seen:
-					return audit.Printable(value.String(), audit.MaxDetailValue) != d.Value
-				case slices.Contains(found.Settings.Groups(), idp.Group(d.Name)):
-					return !found.Inherits(idp.Group(d.Name))
-				default:
-					r.Reason = recordUnconfirmed
-					return false
-				}
-			})
-			if len(r.Details) == 0 {
-				continue
-			}
+	shows := func(d audit.Detail) bool {
+		if value, seen := found.Settings[idp.Setting(d.Name)]; seen {
+			return audit.Printable(value.String(), audit.MaxDetailValue) == d.Value
 		}
-		sure.Records = append(sure.Records, r)
+		return slices.Contains(found.Settings.Groups(), idp.Group(d.Name)) && found.Inherits(idp.Group(d.Name))
+	}
+	sure := &acts{Namespace: a.Namespace, Records: slices.Clone(a.Records)}
+	for i := range sure.Records {
+		r := &sure.Records[i]
+		done := r.Action != audit.PolicyDrifted && r.Outcome == audit.Succeeded
+		if done && slices.ContainsFunc(r.Details, func(d audit.Detail) bool { return !shows(d) }) {
+			r.Outcome, r.Reason = audit.Failed, recordUnconfirmed
+		}
 	}
 	return sure
 }
@@ -168,7 +161,7 @@ func (a *acts) confirmed(found idp.State) *acts {
 // record appends the acts to the ledger of the policy's namespace, or of our own
 // if that is going away and takes nothing any more.
 func (r *Reconciler) record(ctx context.Context, a *acts) error {
-	if a == nil || len(a.Records) == 0 {
+	if a == nil {
 		return nil
 	}
 	namespace := a.Namespace

@@ -27,6 +27,7 @@ var cluster struct {
 	env    *envtest.Environment
 	client client.Client
 	logs   *harness.Recorder
+	stop   func() error // ends the manager
 }
 
 func TestMain(m *testing.M) {
@@ -57,12 +58,16 @@ func withCluster(run func() int) (code int, err error) {
 	}
 
 	cluster.logs = &harness.Recorder{}
-	stop, err := harness.StartManager(cluster.env, cluster.logs, "--resync=1s", "--probe=2s", "--log-level=debug")
-	if err != nil {
+	if err := startManager(); err != nil {
 		return 1, err
 	}
 	code = run()
-	return code, stop()
+	return code, cluster.stop()
+}
+
+func startManager() (err error) {
+	cluster.stop, err = harness.StartManager(cluster.env, cluster.logs, "--resync=1s", "--probe=2s", "--log-level=debug")
+	return err
 }
 
 // patience is how long a test waits for something that must come.
