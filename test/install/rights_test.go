@@ -24,6 +24,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/manager/app"
+	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
 )
@@ -246,6 +247,11 @@ func (c *cluster) managerWorks() {
 			g.Expect(told.Items).To(gomega.ContainElement(gomega.HaveField("Regarding.Kind", kind)))
 		}
 	}).Should(gomega.Succeed(), "log:\n%s", logs)
+	recorded := &v1alpha1.MFAAuditRecordList{}
+	c.Expect(c.client.List(c.t.Context(), recorded)).To(gomega.Succeed())
+	for _, action := range []audit.Action{audit.PolicyApplied, audit.PolicyRestored} {
+		c.Expect(recorded.Items).To(gomega.ContainElement(gomega.HaveField("Spec.Records", gomega.ContainElement(gomega.ContainSubstring(string(action))))))
+	}
 	stop()
 	c.get(&coordinationv1.Lease{}, namespace+"/"+manager)
 	for line := range strings.Lines(logs.String()) {

@@ -247,7 +247,9 @@ func (w *world) refuseBatches(namespaces ...string) (allow func()) {
 		w.Expect(cluster.client.Get(w.ctx, client.ObjectKey{Namespace: namespace, Name: "ledger-000000000001"}, again)).To(Succeed())
 		again.ResourceVersion, again.UID = "", ""
 		w.Eventually(func() error { return cluster.client.Create(w.ctx, again.DeepCopy()) }).Should(
-			Satisfy(func(err error) bool { return !apierrors.IsAlreadyExists(err) && strings.Contains(err.Error(), "not today") }))
+			Satisfy(func(err error) bool {
+				return !apierrors.IsAlreadyExists(err) && strings.Contains(err.Error(), "not today")
+			}))
 	}
 	return allow
 }
