@@ -226,15 +226,16 @@ func TestChartValues(t *testing.T) {
 			o := flags(t, list)
 			g.Expect(o.AllowInsecure).To(gomega.BeFalse(), "plain HTTP is asked for, never given")
 			g.Expect(o.MetricsAddress).To(gomega.Equal("0"))
+			g.Expect([]any{o.AuditStdout, o.AuditCloudEventsURL}).To(gomega.Equal([]any{false, ""}), "who signed in goes nowhere unasked")
 			g.Expect(container(t, list).Image).To(gomega.Equal(container(t, kustomization(t, "default")).Image))
 			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")).To(gomega.BeEmpty())
 		}},
 		"manager": {
-			set(`manager={"logLevel":"debug","logFormat":"console","resync":"1h","probe":"90s","allowInsecure":true,"metrics":{"enabled":true,"port":9090}}`),
+			set(`manager={"logLevel":"debug","logFormat":"console","resync":"1h","probe":"90s","allowInsecure":true,"audit":{"stdout":true,"cloudEventsURL":"https://siem.example.com/in"},"metrics":{"enabled":true,"port":9090}}`),
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 				o := flags(t, list)
-				g.Expect([]any{o.LogLevel, o.LogFormat, o.Resync, o.Probe, o.AllowInsecure, o.MetricsAddress}).To(
-					gomega.Equal([]any{"debug", "console", time.Hour, 90 * time.Second, true, ":9090"}))
+				g.Expect([]any{o.LogLevel, o.LogFormat, o.Resync, o.Probe, o.AllowInsecure, o.AuditStdout, o.AuditCloudEventsURL, o.MetricsAddress}).To(
+					gomega.Equal([]any{"debug", "console", time.Hour, 90 * time.Second, true, true, "https://siem.example.com/in", ":9090"}))
 				g.Expect(container(t, list).Ports).To(gomega.ContainElement(gomega.HaveField("ContainerPort", int32(9090))))
 			},
 		},
@@ -386,6 +387,7 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`manager.resync="0s"`, "/manager/resync", "the manager would refuse to start"},
 		{`manager.resync="500ms"`, "/manager/resync", "below a second"},
 		{`manager.resync=300`, "/manager/resync", "no unit"},
+		{`manager.audit.cloudEventsURL="http://siem.example.com"`, "/manager/audit/cloudEventsURL", "who signed in would cross the network for all to read"},
 		{`manager.metrics.port=8081`, "/manager/metrics/port", "taken by the probes"},
 		{`webhook.failurePolicy="Warn"`, "/webhook/failurePolicy", "not a word of Kubernetes'"},
 		{`webhook.replicas=0`, "/webhook/replicas", "nobody would answer, and every change be refused"},
