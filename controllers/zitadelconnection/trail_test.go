@@ -94,7 +94,7 @@ func TestEventsBecomeRecords(t *testing.T) {
 		})},
 		{"a key is named", happened(idp.FactorAdded, "user", "ann", func(e *idp.Event) { e.Factor, e.Credential = idp.U2F, "key" }), record(audit.FactorEnrolled, func(r *audit.Record) {
 			r.Method = "U2F"
-			r.Details = append(details[:2:2], audit.Detail{Name: "credential", Value: "key"})
+			r.Details = []audit.Detail{details[0], details[1], {Name: "credential", Value: "key"}}
 		})},
 		{"a wrong code", happened(idp.CheckFailed, "user", "ann", factor(idp.TOTP)), record(audit.SSOFactorCheck, func(r *audit.Record) {
 			r.Method, r.Outcome = "TOTP", audit.Failed

@@ -42,9 +42,10 @@ func TestJSONLinesHoldTheChain(t *testing.T) {
 		if line.Namespace != "shop" || line.Size != 2 || line.Index != len(back.Records) {
 			t.Errorf("%+v", line)
 		}
-		records := back.Records
-		back = line.Envelope()
-		back.Records = append(records, line.Record)
+		next := line.Envelope()
+		next.Records = append(next.Records, back.Records...)
+		next.Records = append(next.Records, line.Record)
+		back = next
 	}
 	if _, err := audit.Start("uid").Follow(back); err != nil {
 		t.Error(err)
