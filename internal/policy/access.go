@@ -16,20 +16,23 @@ import (
 // matching rule, no effect; and a selector that does not parse is an error.
 func MayTarget(rules []v1alpha1.AccessRule, namespace labels.Set, org *idp.Organization) (bool, error) {
 	granted, err := GrantedTo(namespace, rules)
-	return err == nil && granted.Cover(org), err
+	if granted.Cover(org) {
+		return true, nil
+	}
+	return false, err
 }
 
 // Granted are the access rules for one namespace.
 type Granted []*v1alpha1.AccessRule
 
-// GrantedTo picks the rules for a namespace with these labels. It fails where a
-// selector does not parse.
+// GrantedTo picks the rules for a namespace with these labels. It fails at a
+// selector that does not parse; the rules before that one count.
 func GrantedTo(namespace labels.Set, rules []v1alpha1.AccessRule) (Granted, error) {
 	var granted Granted
 	for i := range rules {
 		selector, err := metav1.LabelSelectorAsSelector(rules[i].NamespaceSelector)
 		if err != nil {
-			return nil, fmt.Errorf("reading namespaceSelector of access rule %d: %w", i, err)
+			return granted, fmt.Errorf("reading namespaceSelector of access rule %d: %w", i, err)
 		}
 		if selector.Matches(namespace) {
 			granted = append(granted, &rules[i])

@@ -167,10 +167,10 @@ func (s *surveyor) judgeAccess(ctx context.Context, t *target, conn *v1alpha1.Zi
 		org = new(asked(t.spec.Organization))
 	}
 	switch {
-	case granted.err != nil:
-		t.access, t.unreadable = refused, granted.err
 	case granted.rules.Cover(org):
 		t.access = allowed
+	case granted.err != nil:
+		t.access, t.unreadable = refused, granted.err
 	case org != nil && granted.rules.MayTurnOutToCover(*org):
 		t.access = undecided
 	}
