@@ -21,11 +21,26 @@ func (a authenticators) create(name string, options any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading creation options %s: %w", text, err)
 	}
-	key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	key := newKey()
 	authenticator := a.named(name)
 	authenticator.Options.UserHandle = []byte(parsed.UserID)
 	authenticator.AddCredential(key)
 	return answerOf(virtualwebauthn.CreateAttestationResponse(party(parsed.RelyingPartyID), *authenticator, key, *parsed))
+}
+
+// wholeKey is the length of a P-256 key in COSE form with both coordinates at their full 32 bytes
+// (RFC 9053 section 7.1.1).
+const wholeKey = 77
+
+// newKey makes a key pair. virtualwebauthn drops leading zeros of a coordinate, one key in 128, and
+// a server rightly refuses such a key.
+func newKey() virtualwebauthn.Credential {
+	for {
+		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(key.Key.AttestationData()) == wholeKey {
+			return key
+		}
+	}
 }
 
 // get answers request options, as the browser's credentials.get would.
