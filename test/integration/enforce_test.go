@@ -2,6 +2,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
@@ -111,7 +112,7 @@ func TestSecondReconcileIsSilent(t *testing.T) {
 	w.Eventually(func() *v1alpha1.Impact {
 		w.Expect(cluster.client.Get(w.ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
 		return p.Status.Impact
-	}).ShouldNot(BeNil(), "users are counted, once")
+	}, 2*time.Minute).ShouldNot(BeNil(), "users are counted; taking the census anew can take a minute")
 
 	w.zitadel.ResetCalls()
 	version := p.ResourceVersion

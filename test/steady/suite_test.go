@@ -64,7 +64,10 @@ func withCluster(run func() int) (code int, err error) {
 }
 
 const (
-	patience   = 30 * time.Second
+	patience = 30 * time.Second
+	// counted is how long a census may take: where the follower begins anew after
+	// it was taken, it is taken again a minute later.
+	counted    = 2 * time.Minute
 	listEvents = "/zitadel.admin.v1.AdminService/ListEvents"
 )
 
@@ -173,7 +176,7 @@ func (w *world) settled(policies ...*v1alpha1.SecurityPolicy) {
 			g.Expect(ready).NotTo(BeNil())
 			g.Expect(ready.Reason).To(Equal(v1alpha1.ReasonInForce), ready.Message)
 			g.Expect(p.Status.Impact).NotTo(BeNil(), "users are counted")
-		}).Should(Succeed())
+		}, counted).Should(Succeed())
 	}
 }
 
