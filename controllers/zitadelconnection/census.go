@@ -56,6 +56,9 @@ const (
 	// censusPace leaves more than half of the default rate limit to others.
 	censusPace     = 200 * time.Millisecond
 	censusInterval = time.Minute
+	// recount is the pause before looking whether the follower began anew, so
+	// that history has to be read again. Looking costs no call.
+	recount = 2 * time.Second
 	// censusBytes bounds what is published; a ConfigMap holds 1 MiB.
 	censusBytes = 900 << 10
 	// maxPending bounds what is kept of what is heard while history is read.
@@ -125,7 +128,7 @@ func (c *Census) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 	case err != nil:
 		return ctrl.Result{}, err
 	case census.Complete:
-		return ctrl.Result{RequeueAfter: c.interval()}, nil
+		return ctrl.Result{RequeueAfter: min(c.interval(), recount)}, nil
 	}
 	return ctrl.Result{RequeueAfter: c.pace()}, nil
 }

@@ -42,7 +42,7 @@ func (c *census) step() bool {
 	c.w.t.Helper()
 	result, err := c.Reconcile(c.w.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Name: c.w.connection}})
 	c.w.Expect(err).NotTo(HaveOccurred())
-	return result.RequeueAfter == time.Minute
+	return result.RequeueAfter == 2*time.Second
 }
 
 func (c *census) complete() {
