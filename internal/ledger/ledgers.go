@@ -59,7 +59,8 @@ type Ledgers[V, A any] struct {
 	started chan struct{} // closed by Start
 
 	mu      sync.Mutex
-	running context.Context // nil before Start, done after it
+	running context.Context // nil before Start
+	ended   bool            // no ledger is opened any more
 	open    map[string]*ledger[V]
 	loops   sync.WaitGroup
 }
@@ -109,12 +110,20 @@ func (l *Ledgers[V, A]) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			l.loops.Wait()
+			l.end()
 			return nil
 		case <-tick.C:
 			l.closeIdle()
 		}
 	}
+}
+
+// end waits for every ledger that was opened; none is opened meanwhile.
+func (l *Ledgers[V, A]) end() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.loops.Wait()
 }
 
 // Started is closed once the ledgers work.
@@ -206,7 +215,7 @@ func (l *Ledgers[V, A]) do(ctx context.Context, namespace string, r *request[V])
 func (l *Ledgers[V, A]) take(namespace string) (*ledger[V], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.running == nil || l.running.Err() != nil {
+	if l.running == nil || l.ended {
 		return nil, fmt.Errorf("%w: not running", ErrUnavailable)
 	}
 	led := l.open[namespace]
