@@ -8,7 +8,10 @@ import (
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/neosc/mfa-operator/controllers/mfaexemption"
 	"github.com/neosc/mfa-operator/controllers/mfaledger"
+	"github.com/neosc/mfa-operator/controllers/mfareset"
+	"github.com/neosc/mfa-operator/controllers/mfauser"
 	"github.com/neosc/mfa-operator/controllers/securitypolicy"
 	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
 )
@@ -19,6 +22,8 @@ type Outside struct {
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
 	Ledgers   Ledgers
+	Users     mfauser.Providers
+	Resets    mfareset.Providers
 }
 
 // Ledgers are the audit ledgers of all namespaces.
@@ -33,7 +38,8 @@ type Settings struct {
 	Namespace string
 	// AllowInsecure permits plain HTTP to hosts that are not loopback.
 	AllowInsecure bool
-	// Resync is the pause between two full comparisons of a policy in force.
+	// Resync is the pause between two full comparisons of a policy in force, and
+	// between two complete readings of a user.
 	Resync time.Duration
 	// Probe is the pause between two proofs of a connection's credential.
 	Probe time.Duration
@@ -67,11 +73,26 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	if err := ledgers.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFALedger: %w", err)
 	}
+	users := &mfauser.Reconciler{
+		Client: mgr.GetClient(), Providers: outside.Users, Policies: policies, Events: recorder,
+		Namespace: s.Namespace, Resync: s.Resync,
+	}
+	if err := users.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up MFAUser: %w", err)
+	}
+	if err := (&mfaexemption.Reconciler{Client: mgr.GetClient(), Events: recorder}).SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up MFAExemption: %w", err)
+	}
+	resets := &mfareset.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Resets, Events: recorder}
+	if err := resets.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up MFAReset: %w", err)
+	}
 	follower := &zitadelconnection.Follower{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder,
-		// The census first: a policy that is woken looks at it. The trail last: while
-		// it can record nothing, the others still act.
-		Listeners: []zitadelconnection.Listener{census, policies, &zitadelconnection.Trail{Recorder: outside.Ledgers, Namespace: s.Namespace}},
+		// The census first: a policy that is woken looks at it. Users after it: they
+		// look at what policies know. The trail last: while it can record nothing, the
+		// others still act.
+		Listeners: []zitadelconnection.Listener{census, policies, users, &zitadelconnection.Trail{Recorder: outside.Ledgers, Namespace: s.Namespace}},
 	}
 	if err := follower.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the follower of events: %w", err)

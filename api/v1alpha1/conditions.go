@@ -28,7 +28,38 @@ const (
 	//	True     LedgerInOrder
 	//	False    LedgerBroken, LedgerFull, SinkFailing, RetentionBehind
 	//	Unknown  LedgerUnavailable
+	//
+	// MFAUser: the person was found, and the status says how things stand.
+	//
+	//	True   Observed, Resolved
+	//	False  UserNotFound, UserAmbiguous, NamespaceNotAllowed,
+	//	       ConnectionNotFound, ConnectionNotReady, any failure reason
+	//
+	// MFAExemption: it is honoured.
+	//
+	//	True   Granted
+	//	False  Expired, ExpiryTooFar, PolicyNotFound
+	//
+	// MFAReset: it has done what the spec says.
+	//
+	//	True   Completed, AlreadyDone
+	//	False  Progressing, UserNotReady, ResetFailed, GaveUp
 	ConditionReady = "Ready"
+
+	// ConditionFactorsKnown tells whether all factors of an MFAUser could be
+	// read. While it is False, recovery codes, passwords and links to external
+	// identity providers are not known, and status.factors has the rest.
+	//
+	//	True   Readable
+	//	False  FactorsPermissionMissing
+	ConditionFactorsKnown = "FactorsKnown"
+
+	// ConditionSessionsKnown tells whether the sessions of an MFAUser could be
+	// read.
+	//
+	//	True   Readable
+	//	False  SessionsPermissionMissing
+	ConditionSessionsKnown = "SessionsKnown"
 
 	// ConditionAccepted tells whether a SecurityPolicy may be and can be acted
 	// on.
@@ -53,10 +84,16 @@ const (
 	//	False  DriftRepaired
 	ConditionDriftDetected = "DriftDetected"
 
-	// ConditionEnforcementLimited tells that Zitadel cannot enforce the policy
-	// literally. Present only while it is True.
+	// ConditionEnforcementLimited tells that Zitadel cannot do literally what
+	// the object says. Present only while it is True.
+	//
+	// SecurityPolicy:
 	//
 	//	True   NotEveryLogin
+	//
+	// MFAExemption:
+	//
+	//	True   ZitadelCannotExempt
 	ConditionEnforcementLimited = "EnforcementLimited"
 
 	// ConditionStalled tells that only a change by somebody can help. Present
@@ -155,7 +192,8 @@ const (
 	ReasonExpiresWithin30Days = "ExpiresWithin30Days"
 	ReasonExpiresWithin14Days = "ExpiresWithin14Days"
 	ReasonExpiresWithin3Days  = "ExpiresWithin3Days"
-	ReasonExpired             = "Expired"
+	// ReasonExpired is also that of an MFAExemption that has come to its end.
+	ReasonExpired = "Expired"
 
 	// ReasonFollowing: the event log is read up to its end, and what it says has
 	// been acted on.
@@ -186,6 +224,57 @@ const (
 	ReasonRetentionBehind = "RetentionBehind"
 	// ReasonLedgerUnavailable: the ledger could not be looked at. Retried.
 	ReasonLedgerUnavailable = "LedgerUnavailable"
+)
+
+// Reasons of an MFAUser.
+const (
+	// ReasonObserved: the person was found in Zitadel and their state was read.
+	ReasonObserved = "Observed"
+	// ReasonResolved: the effective policy of a local user is known.
+	ReasonResolved = "Resolved"
+	// ReasonUserNotFound: no human user matches the reference, or none that may
+	// be seen.
+	ReasonUserNotFound = "UserNotFound"
+	// ReasonUserAmbiguous: several users match the reference.
+	ReasonUserAmbiguous = "UserAmbiguous"
+	// ReasonReadable: it could be read.
+	ReasonReadable = "Readable"
+	// ReasonFactorsPermissionMissing: the account may not list the methods of
+	// users.
+	ReasonFactorsPermissionMissing = "FactorsPermissionMissing"
+	// ReasonSessionsPermissionMissing: the account may not list the sessions of
+	// users.
+	ReasonSessionsPermissionMissing = "SessionsPermissionMissing"
+)
+
+// Reasons of an MFAExemption.
+const (
+	// ReasonGranted: the exemption is honoured until it expires.
+	ReasonGranted = "Granted"
+	// ReasonExpiryTooFar: expiresAt is more than 90 days after the exemption was
+	// made, so it is not honoured.
+	ReasonExpiryTooFar = "ExpiryTooFar"
+	// ReasonPolicyNotFound: there is no such SecurityPolicy in the namespace.
+	ReasonPolicyNotFound = "PolicyNotFound"
+	// ReasonZitadelCannotExempt: Zitadel has no exemption for one user, and goes
+	// on asking.
+	ReasonZitadelCannotExempt = "ZitadelCannotExempt"
+)
+
+// Reasons of an MFAReset.
+const (
+	// ReasonCompleted: the factors are gone, and the sessions.
+	ReasonCompleted = "Completed"
+	// ReasonAlreadyDone: another object with this name and spec has run for this
+	// user before; nothing was done now.
+	ReasonAlreadyDone = "AlreadyDone"
+	// ReasonUserNotReady: there is no such MFAUser, it is a local user, or it is
+	// not Ready.
+	ReasonUserNotReady = "UserNotReady"
+	// ReasonResetFailed: something is left; status.factors says what.
+	ReasonResetFailed = "ResetFailed"
+	// ReasonGaveUp: it could not be done within a day after it was made.
+	ReasonGaveUp = "GaveUp"
 )
 
 // Failure reasons, shared by every kind that talks to Zitadel.

@@ -29,6 +29,9 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&MFAAuditRecord{}, &MFAAuditRecordList{},
 		&MFALedger{}, &MFALedgerList{},
 		&MFALedgerSnapshot{}, &MFALedgerSnapshotList{},
+		&MFAUser{}, &MFAUserList{},
+		&MFAExemption{}, &MFAExemptionList{},
+		&MFAReset{}, &MFAResetList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -151,13 +151,44 @@ type SecurityPolicySpec struct {
 }
 
 // Targets say where a policy is put in force.
+// +kubebuilder:validation:MinProperties=1
 type Targets struct {
-	// zitadel lists instances and organizations of Zitadel.
-	// +required
+	// zitadel lists instances and organizations of Zitadel. Unset: none.
+	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	Zitadel []ZitadelTarget `json:"zitadel,omitempty"`
+
+	// localUsers selects MFAUsers of source Local. Unset: none.
+	// +optional
+	LocalUsers *LocalUsersTarget `json:"localUsers,omitempty"`
+}
+
+// Namespaces says where objects are looked for.
+// +kubebuilder:validation:Enum=Same;All
+type Namespaces string
+
+// The two answers.
+const (
+	// NamespacesSame is the object's own namespace.
+	NamespacesSame Namespaces = "Same"
+	// NamespacesAll is every namespace. It counts only in the operator's own
+	// namespace; elsewhere it is the same as Same.
+	NamespacesAll Namespaces = "All"
+)
+
+// LocalUsersTarget selects MFAUsers of source Local.
+type LocalUsersTarget struct {
+	// selector selects them by label. An empty selector selects all.
+	// +required
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+
+	// namespaces says where they are: Same as the policy's, or All, which counts
+	// only in the operator's own namespace. Unset: Same.
+	// +optional
+	// +default="Same"
+	Namespaces Namespaces `json:"namespaces,omitempty"`
 }
 
 // ZitadelTarget is one instance or organization.
@@ -562,7 +593,7 @@ type TargetStatus struct {
 // Impact counts the users a policy reaches, as if it were in mode Enforce.
 // Users who are locked or inactive do not count.
 type Impact struct {
-	// usersInScope is the sum of the three others.
+	// usersInScope is the sum of the next three.
 	// +required
 	UsersInScope int64 `json:"usersInScope"` //nolint:kubeapilinter // 0 is said, not left out.
 
@@ -578,6 +609,12 @@ type Impact struct {
 	// allowed, or no way to sign in that they have.
 	// +required
 	WillBeBlocked int64 `json:"willBeBlocked"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// exempt is how many users of Zitadel that are known as MFAUsers an
+	// MFAExemption lets off this policy. Zitadel cannot let off a single user, so
+	// they are counted above as well.
+	// +required
+	Exempt int64 `json:"exempt"` //nolint:kubeapilinter // 0 is said, not left out.
 }
 
 // SecurityPolicyStatus is what became of the policy.

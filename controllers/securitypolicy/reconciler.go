@@ -19,6 +19,8 @@ import (
 // +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies/status,verbs=patch
 // +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies/finalizers,verbs=update
 // +kubebuilder:rbac:groups=security.neosc.io,resources=zitadelconnections,verbs=get;list;watch
+// +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=security.neosc.io,resources=mfaexemptions,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;update;delete,namespace=neosc-system
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -82,7 +84,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, errors.Join(seen.retryable(), err)
 	}
 	r.wakeOthers(ctx, p, seen)
-	return r.next(seen)
+	result, err := r.next(seen)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.beforeExpiry(ctx, p, result)
 }
 
 // connectPause is how long to wait for a connection that is being made, as

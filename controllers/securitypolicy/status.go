@@ -19,6 +19,13 @@ func (r *Reconciler) report(ctx context.Context, p *v1alpha1.SecurityPolicy, see
 	before := p.DeepCopy()
 	p.Status = statusOf(p, seen)
 	p.Status.Impact = r.impactOf(p, seen)
+	if p.Status.Impact != nil {
+		exempt, err := r.exemptFrom(ctx, p, seen)
+		if err != nil {
+			return err
+		}
+		p.Status.Impact.Exempt = exempt
+	}
 	r.tellChanges(p, seen)
 	r.tellReadiness(p, before)
 	_, err := kube.WriteStatus(ctx, r.Client, before, p)

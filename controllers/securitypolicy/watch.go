@@ -59,6 +59,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ZitadelConnection{}, handler.EnqueueRequestsFromMapFunc(r.policiesOfConnection),
 			builder.WithPredicates(connectionChanged)).
+		Watches(&v1alpha1.MFAExemption{}, handler.EnqueueRequestsFromMapFunc(policyOfExemption),
+			builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, exemptionCounts))).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.policiesInNamespace),
 			builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).

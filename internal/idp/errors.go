@@ -25,6 +25,8 @@ type Cause string
 const (
 	NoSuchOrganization Cause = "NoSuchOrganization" // ErrNotFound
 	NoSuchObject       Cause = "NoSuchObject"       // ErrNotFound
+	NoSuchUser         Cause = "NoSuchUser"         // ErrNotFound: or one we may not see
+	AmbiguousUser      Cause = "AmbiguousUser"      // ErrRejected: the selector matches several users
 	InvalidValue       Cause = "InvalidValue"       // ErrRejected
 	BadCredentials     Cause = "BadCredentials"     // ErrDenied: unknown, expired or revoked key or token
 	MissingPermission  Cause = "MissingPermission"  // ErrDenied: the account lacks a role
@@ -39,6 +41,8 @@ const (
 var kindOf = map[Cause]error{
 	NoSuchOrganization: ErrNotFound,
 	NoSuchObject:       ErrNotFound,
+	NoSuchUser:         ErrNotFound,
+	AmbiguousUser:      ErrRejected,
 	InvalidValue:       ErrRejected,
 	BadCredentials:     ErrDenied,
 	MissingPermission:  ErrDenied,

@@ -18,7 +18,8 @@ var kinds = map[string]error{
 func TestEveryCauseIsOfOneKind(t *testing.T) {
 	want := map[idp.Cause]error{
 		idp.NoSuchOrganization: idp.ErrNotFound, idp.NoSuchObject: idp.ErrNotFound,
-		idp.InvalidValue:   idp.ErrRejected,
+		idp.NoSuchUser:   idp.ErrNotFound,
+		idp.InvalidValue: idp.ErrRejected, idp.AmbiguousUser: idp.ErrRejected,
 		idp.BadCredentials: idp.ErrDenied, idp.MissingPermission: idp.ErrDenied,
 		idp.Down: idp.ErrUnreachable, idp.TimedOut: idp.ErrUnreachable, idp.RateLimited: idp.ErrUnreachable,
 		idp.WriteConflict: idp.ErrUnreachable, idp.NotConfirmed: idp.ErrUnreachable, idp.ServerFault: idp.ErrUnreachable,

@@ -12,6 +12,8 @@ import (
 // users read in a condition: the reason, and what to do.
 var failures = map[idp.Cause]struct{ reason, advice string }{
 	idp.NoSuchOrganization: {v1alpha1.ReasonOrganizationNotFound, "no organization matches; correct the selector, or create the organization"},
+	idp.NoSuchUser:         {v1alpha1.ReasonUserNotFound, "no human user matches, or the account may not see them; correct the reference, or grant the account IAM_OWNER_VIEWER, or ORG_OWNER_VIEWER on the organization"},
+	idp.AmbiguousUser:      {v1alpha1.ReasonUserAmbiguous, "several users match; select one by userID"},
 	idp.NoSuchObject:       {v1alpha1.ReasonZitadelFault, "Zitadel does not know what it was asked about"},
 	idp.InvalidValue:       {v1alpha1.ReasonSettingsRejected, "Zitadel refuses a value; correct the spec"},
 	idp.BadCredentials:     {v1alpha1.ReasonCredentialsRefused, "Zitadel refuses the key or token; put a valid one into the connection's Secret"},

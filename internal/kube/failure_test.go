@@ -15,6 +15,8 @@ import (
 var causes = map[idp.Cause]string{
 	idp.NoSuchOrganization: v1alpha1.ReasonOrganizationNotFound,
 	idp.NoSuchObject:       v1alpha1.ReasonZitadelFault,
+	idp.NoSuchUser:         v1alpha1.ReasonUserNotFound,
+	idp.AmbiguousUser:      v1alpha1.ReasonUserAmbiguous,
 	idp.InvalidValue:       v1alpha1.ReasonSettingsRejected,
 	idp.BadCredentials:     v1alpha1.ReasonCredentialsRefused,
 	idp.MissingPermission:  v1alpha1.ReasonPermissionMissing,

@@ -37,6 +37,7 @@ func (c *Client) Account(ctx context.Context) (idp.Account, error) {
 	if account.Roles, err = c.roles(ctx); err != nil {
 		return idp.Account{}, failure(ctx, "reading our roles", err)
 	}
+	c.held.Store(&account.Roles)
 	//nolint:staticcheck // its successor wants the id of the instance, which only this call tells
 	instance, err := c.api.AdminService().GetMyInstance(ctx, &admin.GetMyInstanceRequest{})
 	if err := unlessWithheld(err); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/zitadel/zitadel-go/v3/pkg/client"
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/neosc/mfa-operator/internal/idp"
 )
 
 // Client talks to one instance as one account. It is safe for concurrent use;
@@ -31,6 +34,8 @@ type Client struct {
 	keyExpires     time.Time
 	credentialType CredentialType
 	turns          turns
+	// held are the roles we had when we last asked; nil before.
+	held atomic.Pointer[[]idp.Role]
 	// confirmWithin bounds reading back; pace is the pause between two reads.
 	confirmWithin time.Duration
 	pace          wait.Backoff

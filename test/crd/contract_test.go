@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,8 @@ type contract struct {
 	fields []field
 	// others are refusals of more than one property's value.
 	others []refusal
+	// changes are refusals to make something else of an object that is stored.
+	changes []change
 }
 
 // field is one property of a spec, and what it may be.
@@ -55,8 +58,15 @@ type refusal struct {
 	why  string
 }
 
+// change is an update that is refused.
+type change struct {
+	from, to string // laid over the least spec, as YAML
+	at, says string
+	why      string
+}
+
 // contracts has one entry for each kind.
-var contracts = []contract{securityPolicy, zitadelConnection, mfaLedger}
+var contracts = []contract{securityPolicy, zitadelConnection, mfaUser, mfaExemption, mfaReset, mfaLedger}
 
 func TestContracts(t *testing.T) {
 	for _, c := range contracts {
@@ -65,6 +75,7 @@ func TestContracts(t *testing.T) {
 			t.Run("least", c.testLeast)
 			t.Run("fields", func(t *testing.T) { c.testFields(t, told) })
 			t.Run("others", func(t *testing.T) { c.testOthers(t, told) })
+			t.Run("changes", func(t *testing.T) { c.testChanges(t, told) })
 			t.Run("complete", func(t *testing.T) { c.testComplete(t, told) })
 		})
 	}
@@ -129,6 +140,25 @@ func (c contract) testOthers(t *testing.T, told *told) {
 			}
 			_, err := create(object)
 			told.refused(t, err, r.at, r.says, r.why)
+		})
+	}
+}
+
+func (c contract) testChanges(t *testing.T, told *told) {
+	for i, change := range c.changes {
+		t.Run(change.why, func(t *testing.T) {
+			object := c.object(t, laidOver(parse(t, c.least), parse(t, change.from)))
+			object.SetName(fmt.Sprintf("stored-%d", i))
+			if err := stored.Create(t.Context(), object); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = stored.Delete(context.WithoutCancel(t.Context()), object) })
+			if err := api.Update(t.Context(), object.DeepCopy()); err != nil {
+				t.Errorf("an update that changes nothing is refused: %v", err)
+			}
+			changed := object.DeepCopy()
+			changed.Object["spec"] = plain(t, laidOver(plain(t, object.Object["spec"]), parse(t, change.to)))
+			told.refused(t, api.Update(t.Context(), changed), change.at, change.says, change.why)
 		})
 	}
 }

@@ -36,8 +36,8 @@ func plain(t *testing.T, value any) any {
 	return document
 }
 
-// laidOver lays one document over another. Maps are joined; anything else is
-// replaced.
+// laidOver lays one document over another. Maps are joined, and null takes a key
+// away; anything else is replaced.
 func laidOver(under, over any) any {
 	o, ok := over.(map[string]any)
 	if !ok {
@@ -52,6 +52,10 @@ func laidOver(under, over any) any {
 		joined = map[string]any{}
 	}
 	for key, value := range o {
+		if value == nil {
+			delete(joined, key)
+			continue
+		}
 		joined[key] = laidOver(joined[key], value)
 	}
 	return joined

@@ -87,7 +87,12 @@ var securityPolicy = contract{
 		{path: "deletionPolicy", accept: list{"Retain", "Restore", "Reset"}, refuse: not("Delete", "Orphan")},
 
 		{path: "targets", required: true, accept: list{object{"zitadel": instances(1)}}, refuse: list{object{}, "all"}},
-		{path: "targets.zitadel", required: true, accept: list{instances(1), instances(256)}, refuse: list{list{}, instances(257), object{}, "all"}},
+		{path: "targets.localUsers", with: `{targets: {zitadel: [{connection: default, scope: Instance}]}}`,
+			accept: list{object{"selector": object{}}}, refuse: list{object{}, "all", list{}}},
+		{path: "targets.localUsers.selector", required: true, accept: list{object{}, object{"matchLabels": object{"app": "billing"}}},
+			refuse: list{"all", list{}, object{"matchLabels": "app"}}},
+		{path: "targets.localUsers.namespaces", with: `{targets: {localUsers: {selector: {}}}}`, accept: list{"Same", "All"}, refuse: not("Other", "same")},
+		{path: "targets.zitadel", accept: list{instances(1), instances(256)}, refuse: list{list{}, instances(257), object{}, "all"}},
 		{path: "targets.zitadel[0].connection", required: true, accept: list{"c", letters(63)}, refuse: list{"", letters(64), 1}},
 		{path: "targets.zitadel[0].scope", required: true, accept: list{"Instance"}, refuse: not("Project", "instance")},
 		{path: "targets.zitadel[0].scope", required: true, with: `{targets: {zitadel: [{connection: default, organization: {id: "1"}}]}}`,

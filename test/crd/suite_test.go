@@ -22,6 +22,9 @@ import (
 // request is a dry run, which the API server validates all the same.
 var api client.Client
 
+// stored is for what has to be there before it can be changed.
+var stored client.Client
+
 func TestMain(m *testing.M) {
 	code, err := withAPIServer(m.Run)
 	if err != nil {
@@ -46,6 +49,9 @@ func withAPIServer(run func() int) (code int, err error) {
 	// A client that warns of nothing: what it has to say is an error here.
 	config.WarningHandler = rest.NoWarnings{}
 	if api, err = client.New(config, client.Options{Scheme: harness.Scheme, DryRun: ptr.To(true)}); err != nil {
+		return 1, fmt.Errorf("making a client: %w", err)
+	}
+	if stored, err = client.New(config, client.Options{Scheme: harness.Scheme}); err != nil {
 		return 1, fmt.Errorf("making a client: %w", err)
 	}
 	return run(), nil

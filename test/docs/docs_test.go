@@ -50,8 +50,10 @@ func TestRunbookHasOneEntryForEachReason(t *testing.T) {
 }
 
 func TestEventsAreDocumented(t *testing.T) {
-	for _, reason := range stringConstants(t, "controllers/securitypolicy/events.go", "event") {
-		contains(t, events, "`"+reason+"`")
+	for _, source := range []string{"controllers/securitypolicy/events.go", "controllers/mfauser/events.go", "controllers/mfaexemption/events.go", "controllers/mfareset/status.go"} {
+		for _, reason := range stringConstants(t, source, "event") {
+			contains(t, events, "`"+reason+"`")
+		}
 	}
 }
 
@@ -172,6 +174,12 @@ func parse(manifest []byte) error {
 	switch kind.Kind {
 	case "SecurityPolicy":
 		return yaml.UnmarshalStrict(manifest, &v1alpha1.SecurityPolicy{})
+	case "MFAUser":
+		return yaml.UnmarshalStrict(manifest, &v1alpha1.MFAUser{})
+	case "MFAReset":
+		return yaml.UnmarshalStrict(manifest, &v1alpha1.MFAReset{})
+	case "MFAExemption":
+		return yaml.UnmarshalStrict(manifest, &v1alpha1.MFAExemption{})
 	case "ZitadelConnection":
 		return yaml.UnmarshalStrict(manifest, &v1alpha1.ZitadelConnection{})
 	}

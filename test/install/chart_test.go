@@ -91,7 +91,7 @@ func TestChartEqualsConfig(t *testing.T) {
 			}
 			return found
 		}
-		g.Expect(specs(fromConfig)).To(gomega.HaveLen(5))
+		g.Expect(specs(fromConfig)).To(gomega.HaveLen(8))
 		if d := cmp.Diff(specs(fromConfig), specs(fromChart)); d != "" {
 			t.Errorf("config (-) and chart (+) differ:\n%s", d)
 		}

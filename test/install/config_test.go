@@ -39,6 +39,9 @@ func TestConfigWithKubectl(t *testing.T) {
 			short string
 		}{
 			"securitypolicies.security.neosc.io":   {apiextensionsv1.NamespaceScoped, "secpol"},
+			"mfausers.security.neosc.io":           {apiextensionsv1.NamespaceScoped, "mfau"},
+			"mfaexemptions.security.neosc.io":      {apiextensionsv1.NamespaceScoped, "mfaexempt"},
+			"mfaresets.security.neosc.io":          {apiextensionsv1.NamespaceScoped, "mfareset"},
 			"zitadelconnections.security.neosc.io": {apiextensionsv1.ClusterScoped, "zconn"},
 		} {
 			crd := &apiextensionsv1.CustomResourceDefinition{}

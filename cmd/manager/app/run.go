@@ -70,7 +70,10 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	}
 	pool := &zitadel.Pool{}
 	defer pool.Close()
-	outside := controllers.Outside{Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Ledgers: ledgers}
+	outside := controllers.Outside{
+		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Ledgers: ledgers,
+		Users: users{pool}, Resets: resets{pool},
+	}
 	err = controllers.Setup(mgr, outside, controllers.Settings{
 		Namespace: o.Namespace, AllowInsecure: o.AllowInsecure, Resync: o.Resync, Probe: o.Probe,
 	})

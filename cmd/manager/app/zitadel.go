@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 
+	"github.com/neosc/mfa-operator/controllers/mfareset"
+	"github.com/neosc/mfa-operator/controllers/mfauser"
 	"github.com/neosc/mfa-operator/controllers/securitypolicy"
 	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
 	"github.com/neosc/mfa-operator/internal/idp"
@@ -14,6 +16,22 @@ type providers struct{ pool *zitadel.Pool }
 
 func (p providers) Provider(connection string) (securitypolicy.Provider, bool) {
 	c, ok := p.pool.Client(connection)
+	return c, ok
+}
+
+// users lets the user reconciler use the clients of the pool.
+type users struct{ pool *zitadel.Pool }
+
+func (u users) Provider(connection string) (mfauser.Provider, bool) {
+	c, ok := u.pool.Client(connection)
+	return c, ok
+}
+
+// resets lets the reset reconciler use the clients of the pool.
+type resets struct{ pool *zitadel.Pool }
+
+func (r resets) Provider(connection string) (mfareset.Provider, bool) {
+	c, ok := r.pool.Client(connection)
 	return c, ok
 }
 
