@@ -80,10 +80,12 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	if err := users.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAUser: %w", err)
 	}
-	if err := (&mfaexemption.Reconciler{Client: mgr.GetClient(), Events: recorder}).SetupWithManager(mgr); err != nil {
+	if err := (&mfaexemption.Reconciler{Client: mgr.GetClient(), Recorder: outside.Ledgers, Events: recorder}).SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAExemption: %w", err)
 	}
-	resets := &mfareset.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Resets, Events: recorder}
+	resets := &mfareset.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Resets, Recorder: outside.Ledgers, Events: recorder,
+	}
 	if err := resets.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAReset: %w", err)
 	}

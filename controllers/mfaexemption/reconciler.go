@@ -22,8 +22,9 @@ import (
 
 // Reconciler tells what became of exemptions.
 type Reconciler struct {
-	Client client.Client
-	Events events.EventRecorder
+	Client   client.Client
+	Recorder Recorder
+	Events   events.EventRecorder
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
 }
@@ -49,6 +50,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before := e.DeepCopy()
 	setStatus(e, phase, users, missing)
+	if err := r.record(ctx, e, before); err != nil {
+		return ctrl.Result{}, err
+	}
 	r.tell(e, before)
 	if _, err := kube.WriteStatus(ctx, r.Client, before, e); err != nil {
 		return ctrl.Result{}, err

@@ -32,6 +32,7 @@ type Reconciler struct {
 	// Live reads past the cache: what was done must not look undone.
 	Live      client.Reader
 	Providers Providers
+	Recorder  Recorder
 	Events    events.EventRecorder
 	// Now is the clock; nil means the system's.
 	Now func() time.Time

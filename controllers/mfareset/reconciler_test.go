@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/idp"
 )
 
@@ -90,11 +91,32 @@ func newZitadel() *zitadel {
 	}
 }
 
-// room is a control plane with one user and one reset.
+// room is a control plane with one user and one reset, and a ledger.
 type room struct {
-	t      *testing.T
-	client client.Client
-	clock  time.Time
+	t       *testing.T
+	client  client.Client
+	clock   time.Time
+	records []audit.Record
+	step    func() error
+}
+
+// Record takes each origin once, as a ledger does.
+func (r *room) Record(_ context.Context, namespace string, records ...audit.Record) error {
+	if err := r.step(); errors.Is(err, errCrash) {
+		return err
+	}
+	for _, one := range records {
+		if err := one.Check(); err != nil || namespace != "n" {
+			r.t.Errorf("in the ledger of %s: %v", namespace, err)
+		}
+		if !slices.ContainsFunc(r.records, func(known audit.Record) bool { return *known.Origin == *one.Origin }) {
+			r.records = append(r.records, one)
+		}
+	}
+	if err := r.step(); errors.Is(err, errCrash) {
+		return err
+	}
+	return nil
 }
 
 func newRoom(t *testing.T, resets ...*v1alpha1.MFAReset) *room {
@@ -132,8 +154,9 @@ func newReset(factors ...v1alpha1.ResetFactor) *v1alpha1.MFAReset {
 
 // pass is one Reconcile of a process that has just begun.
 func (r *room) pass(z *zitadel, c client.Client) (ctrl.Result, error) {
+	r.step = z.step
 	reconciler := &Reconciler{
-		Client: c, Live: c, Providers: z, Events: events.NewFakeRecorder(1000), Now: func() time.Time { return r.clock },
+		Client: c, Live: c, Providers: z, Recorder: r, Events: events.NewFakeRecorder(1000), Now: func() time.Time { return r.clock },
 	}
 	return reconciler.Reconcile(r.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "n", Name: "r"}})
 }
@@ -205,7 +228,11 @@ func TestResetSurvivesEveryCrash(t *testing.T) {
 			}
 			return nil
 		}
-		done := newRoom(t, newReset("All")).run(z)
+		r := newRoom(t, newReset("All"))
+		done := r.run(z)
+		if len(r.records) != 1 || r.records[0].Outcome != audit.Succeeded || r.records[0].Subject != "7" || r.records[0].Actor != "carol" {
+			t.Errorf("crash at step %d: recorded %+v, want it once", crash, r.records)
+		}
 		if done.Status.Phase != v1alpha1.ResetCompleted || len(z.credentials)+len(z.sessions) > 0 {
 			t.Errorf("crash at step %d of %d: %s, left %v %v", crash, steps, done.Status.Phase, z.credentials, z.sessions)
 		}
@@ -242,6 +269,9 @@ func TestResetRunsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := r.run(z)
+	if len(r.records) != 1 {
+		t.Errorf("recorded %d times, want once: the second manifest did nothing", len(r.records))
+	}
 	if len(z.credentials) != 1 || done.Status.Conditions[0].Reason != v1alpha1.ReasonAlreadyDone {
 		t.Errorf("the same manifest after a deletion: %+v, left %v: want nothing done", done.Status.Conditions, z.credentials)
 	}
@@ -262,7 +292,11 @@ func TestResetRunsOnce(t *testing.T) {
 func TestResetSaysWhatIsLeft(t *testing.T) {
 	z := newZitadel()
 	z.denied = map[idp.Factor]bool{idp.RecoveryCodes: true}
-	done := newRoom(t, newReset("All")).run(z)
+	r := newRoom(t, newReset("All"))
+	done := r.run(z)
+	if len(r.records) != 1 || r.records[0].Outcome != audit.Failed || !strings.Contains(r.records[0].Detail("factors"), "RecoveryCodes: Failed") {
+		t.Errorf("recorded %+v, want what is left", r.records)
+	}
 	if done.Status.Phase != v1alpha1.ResetFailed || len(z.credentials) != 1 {
 		t.Fatalf("%s, left %v: want all but the one that may not be removed gone", done.Status.Phase, z.credentials)
 	}

@@ -40,6 +40,11 @@ func (r *Reconciler) write(ctx context.Context, reset *v1alpha1.MFAReset, change
 
 // finish ends a reset for good.
 func (r *Reconciler) finish(ctx context.Context, reset *v1alpha1.MFAReset, phase v1alpha1.ResetPhase, reason, message string) error {
+	if reason != v1alpha1.ReasonAlreadyDone {
+		if err := r.record(ctx, reset, phase, reason); err != nil {
+			return err
+		}
+	}
 	err := r.write(ctx, reset, func(reset *v1alpha1.MFAReset) {
 		now := metav1.NewTime(r.now().UTC().Truncate(time.Second))
 		reset.Status.Phase, reset.Status.FinishTime = phase, &now

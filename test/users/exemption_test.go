@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
 )
 
 func (w *world) exemption(name string, policy string, ends time.Time, user string) *v1alpha1.MFAExemption {
@@ -59,6 +60,9 @@ func TestAnExemptionEndsEverywhere(t *testing.T) {
 	w.condition(e, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonExpired)
 	w.Expect(e.Status.Users).To(BeNil())
 	w.Eventually(exempted).Should(BeZero())
+	w.Expect(w.trail(audit.ExemptionGranted, audit.ExemptionExpired)).To(Equal([]string{
+		"ExemptionGranted Succeeded ann by carol@example.com", "ExemptionExpired Succeeded ann by carol@example.com",
+	}))
 	w.Expect(time.Now()).To(BeTemporally("<", ends.Add(3*time.Second)), "at the same instant")
 }
 

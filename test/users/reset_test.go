@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 )
 
@@ -59,6 +60,7 @@ func TestALostDeviceIsReset(t *testing.T) {
 	w.create(second)
 	w.condition(second, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAlreadyDone)
 	w.Expect(w.zitadel.EventTypes(ann)).To(HaveLen(len(happened)+2), "only what she did herself: begun and verified")
+	w.Expect(w.trail(audit.MFAReset)).To(Equal([]string{"MFAReset Succeeded " + ann + " by carol@example.com"}), "once")
 }
 
 func TestAResetThatMayNot(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/controlplane"
+	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
 )
@@ -236,4 +239,25 @@ func (w *world) shows(u *v1alpha1.MFAUser, phase v1alpha1.UserPhase, factors str
 		s := u.Status
 		g.Expect([]any{s.Phase, s.FactorTypes, s.Compliance}).To(gomega.Equal([]any{phase, factors, compliance}), s.ComplianceReason)
 	}).Should(gomega.Succeed())
+}
+
+// trail reads the ledger of the test's namespace through the API server, checks
+// its chain, and returns the records of these actions as one line each.
+func (w *world) trail(actions ...audit.Action) []string {
+	w.t.Helper()
+	store, err := ledger.NewStore(cluster.env.Config, nil)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	start, err := ledger.Oldest(w.ctx, store, w.name)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	var lines []string
+	_, err = ledger.ReadAll(w.ctx, store, w.name, start, func(b audit.Batch) error {
+		for _, r := range b.Records {
+			if slices.Contains(actions, r.Action) {
+				lines = append(lines, fmt.Sprintf("%s %s %s by %s", r.Action, r.Outcome, r.Subject, r.Actor))
+			}
+		}
+		return nil
+	})
+	w.Expect(err).NotTo(gomega.HaveOccurred(), "the ledger must be intact")
+	return lines
 }

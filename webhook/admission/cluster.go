@@ -13,13 +13,13 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
-// +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies;zitadelconnections,verbs=get;list;watch
+// +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies;zitadelconnections;mfausers,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch,namespace=neosc-system
 
 // Cluster is what the checks know of the cluster.
 type Cluster struct {
-	// Cache has policies, connections and namespaces, with the indexes of
+	// Cache has policies, connections, users and namespaces, with the indexes of
 	// Indexes. Its objects are only read.
 	Cache client.Reader
 	// Live is asked for what the cache does not have: manifests are applied

@@ -21,17 +21,19 @@ import (
 const (
 	PathSecurityPolicies   = "/admission/v1/securitypolicies"
 	PathZitadelConnections = "/admission/v1/zitadelconnections"
+	PathMFAResets          = "/admission/v1/mfaresets"
+	PathMFAExemptions      = "/admission/v1/mfaexemptions"
 )
 
 // Routes lists the webhooks by their paths.
 func Routes(scheme *runtime.Scheme, c *Cluster) (map[string]http.Handler, error) {
-	policies := admission.WithValidator(scheme, &SecurityPolicies{Cluster: c})
-	policies.Handler = only("securitypolicies", "SecurityPolicy", policies.Handler)
-	connections := admission.WithValidator(scheme, &ZitadelConnections{Cluster: c})
-	connections.Handler = only("zitadelconnections", "ZitadelConnection", connections.Handler)
-
 	routes := map[string]http.Handler{}
-	for path, hook := range map[string]*admission.Webhook{PathSecurityPolicies: policies, PathZitadelConnections: connections} {
+	for path, hook := range map[string]*admission.Webhook{
+		PathSecurityPolicies:   about(scheme, "securitypolicies", "SecurityPolicy", &SecurityPolicies{Cluster: c}),
+		PathZitadelConnections: about(scheme, "zitadelconnections", "ZitadelConnection", &ZitadelConnections{Cluster: c}),
+		PathMFAResets:          about(scheme, "mfaresets", "MFAReset", &MFAResets{Cluster: c}),
+		PathMFAExemptions:      about(scheme, "mfaexemptions", "MFAExemption", &MFAExemptions{Cluster: c}),
+	} {
 		handler, err := admission.StandaloneWebhook(hook, admission.StandaloneOptions{MetricsPath: path})
 		if err != nil {
 			return nil, fmt.Errorf("making the webhook %s: %w", path, err)
@@ -39,6 +41,13 @@ func Routes(scheme *runtime.Scheme, c *Cluster) (map[string]http.Handler, error)
 		routes[path] = reviews(handler)
 	}
 	return routes, nil
+}
+
+// about makes the webhook that decides about one kind.
+func about[T runtime.Object](scheme *runtime.Scheme, resource, kind string, validator admission.Validator[T]) *admission.Webhook {
+	hook := admission.WithValidator(scheme, validator)
+	hook.Handler = only(resource, kind, hook.Handler)
+	return hook
 }
 
 // only answers requests about objects of one kind, and refuses all others:

@@ -133,9 +133,8 @@ func listen(ctx context.Context, informers cache.Informers, published toolscache
 	if err != nil {
 		return nil, fmt.Errorf("watching what the manager publishes: %w", err)
 	}
-	// Policies, connections and namespaces are asked for by the first request
-	// otherwise.
-	for _, obj := range []client.Object{&v1alpha1.SecurityPolicy{}, &v1alpha1.ZitadelConnection{}, &corev1.Namespace{}} {
+	// These are asked for by the first request otherwise.
+	for _, obj := range []client.Object{&v1alpha1.SecurityPolicy{}, &v1alpha1.ZitadelConnection{}, &v1alpha1.MFAUser{}, &corev1.Namespace{}} {
 		if _, err := informers.GetInformer(ctx, obj, cache.BlockUntilSynced(false)); err != nil {
 			return nil, fmt.Errorf("watching %T: %w", obj, err)
 		}
