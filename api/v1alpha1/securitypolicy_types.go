@@ -64,6 +64,42 @@ const (
 	MethodSMS Method = "SMS"
 )
 
+// UserVerification says whether an authenticator must make sure who uses it, by a
+// PIN or a biometric.
+// +kubebuilder:validation:Enum=Required;Preferred;Discouraged
+type UserVerification string
+
+// The three answers.
+const (
+	// UserVerificationRequired refuses an answer without it.
+	UserVerificationRequired UserVerification = "Required"
+	// UserVerificationPreferred asks for it where the authenticator can.
+	UserVerificationPreferred UserVerification = "Preferred"
+	// UserVerificationDiscouraged asks for a touch only.
+	UserVerificationDiscouraged UserVerification = "Discouraged"
+)
+
+// Attestation says whether a new authenticator must prove its make.
+// +kubebuilder:validation:Enum=None;Direct
+type Attestation string
+
+// The two answers.
+const (
+	// AttestationNone takes any authenticator, and believes nothing that it says
+	// of its make.
+	AttestationNone Attestation = "None"
+	// AttestationDirect takes only one whose make is proven.
+	AttestationDirect Attestation = "Direct"
+)
+
+// AAGUID names a make of authenticator (WebAuthn Level 3, 6.5.1), as a UUID in
+// lower case. Zeros are what authenticators say that do not tell their make.
+// +kubebuilder:validation:MinLength=36
+// +kubebuilder:validation:MaxLength=36
+// +kubebuilder:validation:Pattern=`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`
+// +kubebuilder:validation:XValidation:rule="self != '00000000-0000-0000-0000-000000000000'",message="zeros name no make; attestation Direct refuses authenticators that do not tell theirs"
+type AAGUID string
+
 // DeletionPolicy says what becomes of a target's settings when the policy, or
 // the target, goes away.
 // +kubebuilder:validation:Enum=Retain;Restore;Reset
@@ -214,6 +250,7 @@ type ZitadelTarget struct {
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.appliesTo) || has(self.enforcement)",message="appliesTo needs enforcement",fieldPath=".appliesTo"
 // +kubebuilder:validation:XValidation:rule="!has(self.enforcement) || self.enforcement == 'Optional' || !has(self.methods) || self.methods.size() > 0 || !has(self.passkeyLogin) || self.passkeyLogin == 'Allowed'",message="an enforcement other than Optional needs at least one method, or passkeyLogin Allowed",fieldPath=".methods"
+// +kubebuilder:validation:XValidation:rule="!has(self.preferredMethod) || !has(self.methods) || self.preferredMethod in self.methods",message="preferredMethod must be one of methods",fieldPath=".preferredMethod"
 type MFASettings struct {
 	// enforcement says when a second factor is demanded: Optional never forces,
 	// RequiredOnFirstLogin makes users set one up at their first login,
@@ -234,6 +271,11 @@ type MFASettings struct {
 	// +kubebuilder:validation:MaxItems=5
 	Methods []Method `json:"methods,omitzero"`
 
+	// preferredMethod is offered first, local users only. It has no effect while
+	// it is not among the methods that hold. Unset: not managed.
+	// +optional
+	PreferredMethod Method `json:"preferredMethod,omitempty"`
+
 	// passkeyLogin says whether a passkey with user verification may replace
 	// the password (passwordless login). Unset: not managed.
 	// +optional
@@ -243,6 +285,58 @@ type MFASettings struct {
 	// up while the enforcement is Optional. Unset: not managed.
 	// +optional
 	SetupPrompt *SetupPrompt `json:"setupPrompt,omitempty"`
+
+	// gracePeriodHours is how long users without a factor may go on after their
+	// first login until they have to set one up, in hours, local users only. It
+	// is given once and never again; 0 gives none. Unset: not managed, and where
+	// no policy manages it there is none.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=8760
+	GracePeriodHours *int32 `json:"gracePeriodHours,omitempty"`
+
+	// webauthn says which authenticators are good enough, local users only.
+	// Unset: not managed.
+	// +optional
+	WebAuthn *WebAuthnSettings `json:"webauthn,omitempty"`
+}
+
+// WebAuthnSettings say which security keys and platform authenticators of local
+// users are good enough. Attestation and AAGUIDs count when one is set up; those
+// that were set up before go on to work.
+// +kubebuilder:validation:MinProperties=1
+type WebAuthnSettings struct {
+	// userVerification says whether the authenticator must make sure who uses it,
+	// by a PIN or a biometric: Required refuses an answer without it, Preferred
+	// asks for it where it can be had, Discouraged does without. Unset: not
+	// managed, and where no policy manages it Preferred.
+	// +optional
+	UserVerification UserVerification `json:"userVerification,omitempty"`
+
+	// attestation says whether a new authenticator must prove its make: None
+	// takes any, Direct only one whose attestation leads to a root that is
+	// trusted. Unset: not managed, and where no policy manages it None.
+	// +optional
+	Attestation Attestation `json:"attestation,omitempty"`
+
+	// allowedAAGUIDs are the only makes that may be set up. As only a proven make
+	// counts, the list brings attestation Direct along. Where policies have no
+	// make in common, none may be set up. Unset: not managed, and where no policy
+	// manages it all may.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	AllowedAAGUIDs []AAGUID `json:"allowedAAGUIDs,omitzero"`
+
+	// deniedAAGUIDs are makes that may not be set up, proven or not, even if they
+	// are allowed. The lists of several policies all count, however long they are
+	// together. Unset: not managed, and where no policy manages it none is denied.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	DeniedAAGUIDs []AAGUID `json:"deniedAAGUIDs,omitzero"`
 }
 
 // PromptFrequency says how often users are invited to set up a factor.
@@ -413,6 +507,14 @@ type LockoutSettings struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	MaxOTPAttempts *int32 `json:"maxOTPAttempts,omitempty"`
+
+	// autoUnlockMinutes is how long a locked user stays so, in minutes, local
+	// users only: in Zitadel an administrator must unlock them. Unset: not
+	// managed, and where no policy manages it 15.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=525600
+	AutoUnlockMinutes *int32 `json:"autoUnlockMinutes,omitempty"`
 }
 
 // TargetState says how far a target is.

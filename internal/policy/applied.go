@@ -26,12 +26,12 @@ func (a Applied) Wanted(inherits func(idp.Group) bool, base idp.Settings) (idp.S
 	if len(own) == 0 && len(a.Floor) > 0 {
 		wanted, e = Raise(a.Floor, base)
 	} else {
-		e = Merge(slices.Concat(a.Own, a.Floor))
+		e = mergeAtZitadel(slices.Concat(a.Own, a.Floor))
 		wanted = Desired(e.Rules, base)
 	}
 	// What follows the instance has the floor already. It needs settings of its
 	// own only where its own policies want something else.
-	floor := Desired(Merge(a.Floor).Rules, base)
+	floor := Desired(mergeAtZitadel(a.Floor).Rules, base)
 	for _, g := range wanted.Groups() {
 		if inherits(g) && (!slices.Contains(own, g) || len(floor.Differences(wanted.Of(g))) == 0) {
 			maps.DeleteFunc(wanted, func(s idp.Setting, _ idp.Value) bool { return s.Group() == g })

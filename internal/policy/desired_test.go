@@ -26,6 +26,10 @@ func session(s v1alpha1.SessionSettings) spec   { return spec{Session: &s} }
 func login(s v1alpha1.LoginSettings) spec       { return spec{Login: &s} }
 func password(s v1alpha1.PasswordSettings) spec { return spec{Password: &s} }
 func lockout(s v1alpha1.LockoutSettings) spec   { return spec{Lockout: &s} }
+func webAuthn(s v1alpha1.WebAuthnSettings) spec { return mfa(v1alpha1.MFASettings{WebAuthn: &s}) }
+
+// makes are AAGUIDs; a letter each will do.
+func makes(all ...v1alpha1.AAGUID) []v1alpha1.AAGUID { return all }
 
 // factors wants these and no others of the factors we know.
 func factors(wanted ...idp.Setting) idp.Settings {
@@ -74,6 +78,27 @@ var fields = map[string][]struct {
 	"MFA.SetupPrompt": {
 		{mfa(v1alpha1.MFASettings{SetupPrompt: &v1alpha1.SetupPrompt{Frequency: v1alpha1.PromptEvery, EveryHours: ptr.To[int32](720)}}), idp.Settings{idp.MFAInitSkipLifetime: idp.Duration(720 * time.Hour)}},
 		{mfa(v1alpha1.MFASettings{SetupPrompt: &v1alpha1.SetupPrompt{Frequency: v1alpha1.PromptNever}}), idp.Settings{idp.MFAInitSkipLifetime: idp.Duration(0)}},
+	},
+	// For local users: nothing in Zitadel is to change with these.
+	"MFA.PreferredMethod": {
+		{mfa(v1alpha1.MFASettings{PreferredMethod: v1alpha1.MethodWebAuthn}), idp.Settings{}},
+		{mfa(v1alpha1.MFASettings{PreferredMethod: v1alpha1.MethodTOTP}), idp.Settings{}},
+	},
+	"MFA.GracePeriodHours": {
+		{mfa(v1alpha1.MFASettings{GracePeriodHours: ptr.To[int32](168)}), idp.Settings{}},
+		{mfa(v1alpha1.MFASettings{GracePeriodHours: ptr.To[int32](0)}), idp.Settings{}},
+	},
+	"MFA.WebAuthn": {
+		{webAuthn(v1alpha1.WebAuthnSettings{UserVerification: v1alpha1.UserVerificationRequired}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{UserVerification: v1alpha1.UserVerificationPreferred}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{UserVerification: v1alpha1.UserVerificationDiscouraged}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{Attestation: v1alpha1.AttestationNone}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{Attestation: v1alpha1.AttestationDirect}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{AllowedAAGUIDs: makes("b", "a")}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{AllowedAAGUIDs: makes("b", "c")}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{AllowedAAGUIDs: makes("d")}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{DeniedAAGUIDs: makes("b", "a")}), idp.Settings{}},
+		{webAuthn(v1alpha1.WebAuthnSettings{DeniedAAGUIDs: makes("c")}), idp.Settings{}},
 	},
 	"Session.SecondFactorMinutes":  {{session(v1alpha1.SessionSettings{SecondFactorMinutes: hour}), idp.Settings{idp.SecondFactorCheckLifetime: lasting}}},
 	"Session.MultiFactorMinutes":   {{session(v1alpha1.SessionSettings{MultiFactorMinutes: hour}), idp.Settings{idp.MultiFactorCheckLifetime: lasting}}},
@@ -142,6 +167,10 @@ var fields = map[string][]struct {
 	},
 	"Lockout.MaxPasswordAttempts": {{lockout(v1alpha1.LockoutSettings{MaxPasswordAttempts: ptr.To[int32](5)}), idp.Settings{idp.MaxPasswordAttempts: idp.Number(5)}}},
 	"Lockout.MaxOTPAttempts":      {{lockout(v1alpha1.LockoutSettings{MaxOTPAttempts: ptr.To[int32](5)}), idp.Settings{idp.MaxOTPAttempts: idp.Number(5)}}},
+	"Lockout.AutoUnlockMinutes": {
+		{lockout(v1alpha1.LockoutSettings{AutoUnlockMinutes: ptr.To[int32](15)}), idp.Settings{}},
+		{lockout(v1alpha1.LockoutSettings{AutoUnlockMinutes: ptr.To[int32](60)}), idp.Settings{}},
+	},
 }
 
 func TestEachFieldWantsItsSettingsAndNoOthers(t *testing.T) {

@@ -19,8 +19,18 @@ const FieldMethods = "mfa.methods"
 var fields = []field{
 	enforcementField,
 	strictest(FieldMethods, "what every policy allows", func(r *Rules) *[]v1alpha1.Method { return &r.MFA.Methods }, common),
+	localOnly(byPrecedence("mfa.preferredMethod", func(r *Rules) *v1alpha1.Method { return &r.MFA.PreferredMethod })),
 	strictest("mfa.passkeyLogin", "Forbidden", func(r *Rules) *v1alpha1.Permission { return &r.MFA.PasskeyLogin }, ranked(v1alpha1.Allowed, v1alpha1.Forbidden)),
 	strictest("mfa.setupPrompt", "the most frequent", func(r *Rules) **v1alpha1.SetupPrompt { return &r.MFA.SetupPrompt }, mostFrequent),
+	localOnly(strictest("mfa.gracePeriodHours", "the shortest; 0 is none", func(r *Rules) **int32 { return &r.MFA.GracePeriodHours }, least)),
+	webAuthn("mfa.webauthn.userVerification", "Required, then Preferred", func(w *v1alpha1.WebAuthnSettings) *v1alpha1.UserVerification { return &w.UserVerification },
+		ranked(v1alpha1.UserVerificationDiscouraged, v1alpha1.UserVerificationPreferred, v1alpha1.UserVerificationRequired)),
+	webAuthn("mfa.webauthn.attestation", "Direct", func(w *v1alpha1.WebAuthnSettings) *v1alpha1.Attestation { return &w.Attestation },
+		ranked(v1alpha1.AttestationNone, v1alpha1.AttestationDirect)),
+	// Nothing in common is an empty list and not an unset one: none, not all.
+	webAuthn("mfa.webauthn.allowedAAGUIDs", "what every policy allows", func(w *v1alpha1.WebAuthnSettings) *[]v1alpha1.AAGUID { return &w.AllowedAAGUIDs }, common),
+	// Never cut off: what falls off would be let in.
+	webAuthn("mfa.webauthn.deniedAAGUIDs", "what any policy denies", func(w *v1alpha1.WebAuthnSettings) *[]v1alpha1.AAGUID { return &w.DeniedAAGUIDs }, either),
 	freshField,
 	strictest("session.secondFactorMinutes", "the shortest", func(r *Rules) **int32 { return &r.Session.SecondFactorMinutes }, least),
 	strictest("session.multiFactorMinutes", "the shortest", func(r *Rules) **int32 { return &r.Session.MultiFactorMinutes }, least),
@@ -45,6 +55,7 @@ var fields = []field{
 	byPrecedence("password.warnBeforeDays", func(r *Rules) **int32 { return &r.Password.WarnBeforeDays }),
 	strictest("lockout.maxPasswordAttempts", "the fewest", func(r *Rules) **int32 { return &r.Lockout.MaxPasswordAttempts }, least),
 	strictest("lockout.maxOTPAttempts", "the fewest", func(r *Rules) **int32 { return &r.Lockout.MaxOTPAttempts }, least),
+	localOnly(strictest("lockout.autoUnlockMinutes", "the longest", func(r *Rules) **int32 { return &r.Lockout.AutoUnlockMinutes }, most)),
 }
 
 // field is one field of Rules.
@@ -54,8 +65,10 @@ type field struct {
 	also string
 	// wins says for people which value wins; empty: that of highest precedence.
 	wins string
-	set  func(*Rules) bool
-	show func(*Rules) string
+	// localOnly fields are for local users: Zitadel has nothing like them.
+	localOnly bool
+	set       func(*Rules) bool
+	show      func(*Rules) string
 	// copy takes the field over.
 	copy func(into, from *Rules)
 	// join makes into the stricter of both, which are set; nil where there is
@@ -85,6 +98,33 @@ func permission(path string, at func(*Rules) *v1alpha1.Permission) field {
 
 func requirement(path string, at func(*Rules) *v1alpha1.Requirement) field {
 	return strictest(path, "Required", at, ranked(v1alpha1.NotRequired, v1alpha1.Required))
+}
+
+func localOnly(f field) field {
+	f.localOnly = true
+	return f
+}
+
+// webAuthn is a field of mfa.webauthn, which rules share with the specs they come
+// from: it is copied before it is changed.
+func webAuthn[T any](path, wins string, at func(*v1alpha1.WebAuthnSettings) *T, stricter func(a, b T) T) field {
+	in := func(r *Rules) T {
+		w := valueOf(r.MFA.WebAuthn)
+		return *at(&w)
+	}
+	put := func(r *Rules, value T) {
+		w := valueOf(r.MFA.WebAuthn)
+		*at(&w) = value
+		r.MFA.WebAuthn = &w
+	}
+	return localOnly(field{
+		path: path,
+		wins: wins,
+		set:  func(r *Rules) bool { return !reflect.ValueOf(in(r)).IsZero() },
+		show: func(r *Rules) string { return shown(in(r)) },
+		copy: func(into, from *Rules) { put(into, in(from)) },
+		join: func(into, from *Rules) { put(into, stricter(in(into), in(from))) },
+	})
 }
 
 // enforcementField takes the enforcement and whom it applies to as one: an
@@ -166,15 +206,22 @@ func mostFrequent(a, b *v1alpha1.SetupPrompt) *v1alpha1.SetupPrompt {
 	}
 }
 
-// common returns the methods that are in both.
-func common(a, b []v1alpha1.Method) []v1alpha1.Method {
-	both := []v1alpha1.Method{}
-	for _, m := range a {
-		if slices.Contains(b, m) {
-			both = append(both, m)
+// common returns what is in both; it is never nil.
+func common[T comparable](a, b []T) []T {
+	both := []T{}
+	for _, one := range a {
+		if slices.Contains(b, one) {
+			both = append(both, one)
 		}
 	}
 	return both
+}
+
+// either returns what is in any of the two, sorted.
+func either[T cmp.Ordered](a, b []T) []T {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func pick[T any](first bool, a, b T) T {
@@ -197,14 +244,33 @@ func shown(value any) string {
 		}
 		return fmt.Sprintf("every %d hours", *v.EveryHours)
 	case []v1alpha1.Method:
-		names := make([]string, len(v))
-		for i, m := range slices.Sorted(slices.Values(v)) {
-			names[i] = string(m)
-		}
-		return "[" + strings.Join(names, ", ") + "]"
+		return listed(v)
+	case []v1alpha1.AAGUID:
+		return listed(v)
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+func listed[T ~string](set []T) string {
+	names := make([]string, len(set))
+	for i, one := range set {
+		names[i] = string(one)
+	}
+	slices.Sort(names)
+	return "[" + strings.Join(names, ", ") + "]"
+}
+
+// LocalOnly lists the fields that a spec sets and that are for local users only.
+func LocalOnly(spec *v1alpha1.SecurityPolicySpec) []string {
+	rules := RulesOf(spec)
+	var paths []string
+	for i := range fields {
+		if f := &fields[i]; f.localOnly && f.set(&rules) {
+			paths = append(paths, f.path)
+		}
+	}
+	return paths
 }
 
 // FieldRule says for people what becomes of a field that several policies set.

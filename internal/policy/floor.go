@@ -21,7 +21,7 @@ var itself = types.NamespacedName{Name: "the organization"}
 // own is what the organization says by itself; nil asks what it would have to
 // hold if it said nothing.
 func Raise(floor []Contribution, own idp.Settings) (idp.Settings, Effective) {
-	merged := Merge(append(slices.Clone(floor), Contribution{Policy: itself, Rules: rulesIn(own)}))
+	merged := mergeAtZitadel(append(slices.Clone(floor), Contribution{Policy: itself, Rules: rulesIn(own)}))
 	raised := merged.Only(func(p Provenance) bool { return p.Combined || !slices.Contains(p.By, itself) })
 	wanted := Desired(raised, own)
 	// A floor takes factors away and never adds one that the organization has

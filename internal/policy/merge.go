@@ -54,14 +54,26 @@ type Lost struct {
 	Value  string
 }
 
-// Merge makes one effective policy of all that apply to a target, in whatever
+// Merge makes one effective policy of all that apply to a local user, in whatever
 // order they are given.
 func Merge(contributions []Contribution) Effective {
+	return merge(contributions, func(*field) bool { return true })
+}
+
+// mergeAtZitadel is Merge for a target in Zitadel, where the fields for local
+// users have no say, and so nobody wins or loses in them.
+func mergeAtZitadel(contributions []Contribution) Effective {
+	return merge(contributions, func(f *field) bool { return !f.localOnly })
+}
+
+func merge(contributions []Contribution, counts func(*field) bool) Effective {
 	ordered := slices.Clone(contributions)
 	slices.SortFunc(ordered, precedence)
 	var e Effective
 	for i := range fields {
-		e.decide(&fields[i], ordered)
+		if f := &fields[i]; counts(f) {
+			e.decide(f, ordered)
+		}
 	}
 	return e
 }

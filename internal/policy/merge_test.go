@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	encoding "encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -46,8 +47,7 @@ func TestEveryFieldHasARule(t *testing.T) {
 		if group.Type.Kind() != reflect.Pointer || group.Type.Elem().Kind() != reflect.Struct {
 			continue // says where, whether or how
 		}
-		for j := range group.Type.Elem().NumField() {
-			path := json(group) + "." + json(group.Type.Elem().Field(j))
+		for _, path := range pathsBelow(group, listed) {
 			if !listed[path] {
 				t.Errorf("%s has no rule", path)
 			}
@@ -58,6 +58,24 @@ func TestEveryFieldHasARule(t *testing.T) {
 	if len(listed) > 0 {
 		t.Errorf("rules for fields that the spec does not have: %v", slices.Sorted(maps.Keys(listed)))
 	}
+}
+
+// pathsBelow returns the path of each field in a group. A group in it is one field
+// if it has a rule of its own, and else has those of its fields.
+func pathsBelow(group reflect.StructField, listed map[string]bool) []string {
+	var paths []string
+	for i := range group.Type.Elem().NumField() {
+		f := group.Type.Elem().Field(i)
+		path := json(group) + "." + json(f)
+		if f.Type.Kind() != reflect.Pointer || f.Type.Elem().Kind() != reflect.Struct || listed[path] {
+			paths = append(paths, path)
+			continue
+		}
+		for _, below := range pathsBelow(f, nil) {
+			paths = append(paths, json(group)+"."+below)
+		}
+	}
+	return paths
 }
 
 func json(f reflect.StructField) string {
@@ -77,6 +95,11 @@ func TestTheStricterWins(t *testing.T) {
 	prompt := func(hours *int32) spec {
 		return mfa(v1alpha1.MFASettings{SetupPrompt: &v1alpha1.SetupPrompt{EveryHours: hours}})
 	}
+	verified := func(v v1alpha1.UserVerification) spec {
+		return webAuthn(v1alpha1.WebAuthnSettings{UserVerification: v})
+	}
+	allowed := func(a ...v1alpha1.AAGUID) spec { return webAuthn(v1alpha1.WebAuthnSettings{AllowedAAGUIDs: a}) }
+	denied := func(a ...v1alpha1.AAGUID) spec { return webAuthn(v1alpha1.WebAuthnSettings{DeniedAAGUIDs: a}) }
 	five, nine, zero := ptr.To[int32](5), ptr.To[int32](9), ptr.To[int32](0)
 	for _, c := range []struct {
 		weak, strong spec
@@ -113,6 +136,17 @@ func TestTheStricterWins(t *testing.T) {
 		{password(v1alpha1.PasswordSettings{ExpireAfterDays: nine}), password(v1alpha1.PasswordSettings{ExpireAfterDays: five}), ""},
 		{lockout(v1alpha1.LockoutSettings{MaxPasswordAttempts: nine}), lockout(v1alpha1.LockoutSettings{MaxPasswordAttempts: five}), ""},
 		{lockout(v1alpha1.LockoutSettings{MaxOTPAttempts: nine}), lockout(v1alpha1.LockoutSettings{MaxOTPAttempts: five}), ""},
+		{lockout(v1alpha1.LockoutSettings{AutoUnlockMinutes: five}), lockout(v1alpha1.LockoutSettings{AutoUnlockMinutes: nine}), ""},
+		{mfa(v1alpha1.MFASettings{GracePeriodHours: nine}), mfa(v1alpha1.MFASettings{GracePeriodHours: five}), ""},
+		{mfa(v1alpha1.MFASettings{GracePeriodHours: five}), mfa(v1alpha1.MFASettings{GracePeriodHours: zero}), ""},
+		{verified(v1alpha1.UserVerificationDiscouraged), verified(v1alpha1.UserVerificationPreferred), ""},
+		{verified(v1alpha1.UserVerificationPreferred), verified(v1alpha1.UserVerificationRequired), ""},
+		{webAuthn(v1alpha1.WebAuthnSettings{Attestation: v1alpha1.AttestationNone}), webAuthn(v1alpha1.WebAuthnSettings{Attestation: v1alpha1.AttestationDirect}), ""},
+		{allowed("a", "b"), allowed("b"), ""},
+		{allowed("a", "b"), allowed("c", "b"), "[b]"},
+		{allowed("a"), allowed("b"), "[]"},
+		{denied("a"), denied("a", "b"), ""},
+		{denied("b"), denied("a"), "[a, b]"},
 	} {
 		strong := from("strong", c.strong)
 		strong.Priority, strong.Floor = -1, true // does not matter where one is stricter
@@ -209,8 +243,8 @@ func TestMergingIsLawful(t *testing.T) {
 		}
 
 		twice := policy.Merge(append(slices.Clone(policies), policies...))
-		if got := policy.Desired(twice.Rules, nil); !maps.Equal(got, policy.Desired(want.Rules, nil)) {
-			t.Fatalf("idempotent: all policies twice\n got %v\nwant %v", got, policy.Desired(want.Rules, nil))
+		if got := values(twice); !maps.Equal(got, values(want)) {
+			t.Fatalf("idempotent: all policies twice\n got %v\nwant %v", got, values(want))
 		}
 
 		split := random.IntN(len(policies) + 1)
@@ -219,9 +253,9 @@ func TestMergingIsLawful(t *testing.T) {
 			first := policy.Contribution{Rules: strictOnly(policy.Merge(policies[:split]))}
 			joined = append(joined, first)
 		}
-		got, all := strictOnly(policy.Merge(joined)), strictOnly(want)
-		if !maps.Equal(policy.Desired(got, nil), policy.Desired(all, nil)) {
-			t.Fatalf("associative: %d merged first\n got %v\nwant %v", split, policy.Desired(got, nil), policy.Desired(all, nil))
+		got, all := strictValues(policy.Merge(joined)), strictValues(want)
+		if !maps.Equal(got, all) {
+			t.Fatalf("associative: %d merged first\n got %v\nwant %v", split, got, all)
 		}
 	}
 }
@@ -232,16 +266,36 @@ func strictOnly(e policy.Effective) policy.Rules {
 	return e.Only(func(p policy.Provenance) bool { return p.Stricter })
 }
 
+// values are those that hold, by field. They say more than the settings wanted of
+// Zitadel, which has nothing for some fields.
+func values(e policy.Effective) map[string]string {
+	all := map[string]string{}
+	for _, f := range e.Fields {
+		all[f.Field] = f.Value
+	}
+	return all
+}
+
+func strictValues(e policy.Effective) map[string]string {
+	all := values(e)
+	for _, f := range e.Fields {
+		if !f.Stricter {
+			delete(all, f.Field)
+		}
+	}
+	return all
+}
+
 // TestMergedIsNeverWeaker than any of the policies: merging one more with the
 // result changes nothing.
 func TestMergedIsNeverWeaker(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 3000 {
 		policies := somePolicies(random, 1+random.IntN(5))
-		merged := strictOnly(policy.Merge(policies))
+		merged := policy.Merge(policies)
 		for _, p := range policies {
-			again := strictOnly(policy.Merge([]policy.Contribution{{Rules: merged}, p}))
-			if got, want := policy.Desired(again, nil), policy.Desired(merged, nil); !maps.Equal(got, want) {
+			again := policy.Merge([]policy.Contribution{{Rules: strictOnly(merged)}, p})
+			if got, want := strictValues(again), strictValues(merged); !maps.Equal(got, want) {
 				t.Fatalf("%+v is stricter than what it was merged into:\n got %v\nwant %v", p, got, want)
 			}
 		}
@@ -269,6 +323,88 @@ func TestNoMethodInCommon(t *testing.T) {
 		}
 		if got := policy.Merge(all).NoMethodInCommon(); got != c.want {
 			t.Errorf("%s: got %v", c.why, got)
+		}
+	}
+}
+
+// TestNoMakeInCommon: makes that nobody allows together are none, and not all as
+// where no policy lists any. A rule that is read back says the same.
+func TestNoMakeInCommon(t *testing.T) {
+	allow := func(name string, a ...v1alpha1.AAGUID) policy.Contribution {
+		return from(name, webAuthn(v1alpha1.WebAuthnSettings{AllowedAAGUIDs: a}))
+	}
+	e := policy.Merge([]policy.Contribution{allow("p", "a"), allow("q", "b"), from("r", webAuthn(v1alpha1.WebAuthnSettings{Attestation: v1alpha1.AttestationNone}))})
+	if got := e.Rules.MFA.WebAuthn.AllowedAAGUIDs; got == nil || len(got) > 0 {
+		t.Errorf("got %#v, want none and not all", got)
+	}
+	if again := policy.Merge([]policy.Contribution{{Rules: e.Rules}, allow("s", "a", "b")}); again.Rules.MFA.WebAuthn.AllowedAAGUIDs == nil || len(again.Rules.MFA.WebAuthn.AllowedAAGUIDs) > 0 {
+		t.Errorf("one more policy makes it %#v", again.Rules.MFA.WebAuthn.AllowedAAGUIDs)
+	}
+	text, err := encoding.Marshal(e.Rules.MFA.WebAuthn)
+	if want := `{"attestation":"None","allowedAAGUIDs":[]}`; err != nil || string(text) != want {
+		t.Errorf("as JSON it is %s, %v, want %s", text, err, want)
+	}
+	if e := policy.Merge([]policy.Contribution{from("r", webAuthn(v1alpha1.WebAuthnSettings{Attestation: v1alpha1.AttestationNone}))}); e.Rules.MFA.WebAuthn.AllowedAAGUIDs != nil {
+		t.Errorf("nobody lists makes, and these are allowed: %#v", e.Rules.MFA.WebAuthn.AllowedAAGUIDs)
+	}
+}
+
+// TestEveryDenialCounts, also beyond what one policy may list.
+func TestEveryDenialCounts(t *testing.T) {
+	var policies []policy.Contribution
+	for i := range 3 {
+		var one []v1alpha1.AAGUID
+		for j := range 64 {
+			one = append(one, v1alpha1.AAGUID(fmt.Sprintf("%d-%02d", i, j)))
+		}
+		policies = append(policies, from(fmt.Sprint(i), webAuthn(v1alpha1.WebAuthnSettings{DeniedAAGUIDs: one})))
+	}
+	if got := policy.Merge(policies).Rules.MFA.WebAuthn.DeniedAAGUIDs; len(got) != 3*64 || !slices.IsSorted(got) {
+		t.Errorf("%d are denied, want %d", len(got), 3*64)
+	}
+}
+
+// TestMergingLeavesSpecsAlone: rules share mfa.webauthn with specs in a cache.
+func TestMergingLeavesSpecsAlone(t *testing.T) {
+	a := webAuthn(v1alpha1.WebAuthnSettings{UserVerification: v1alpha1.UserVerificationPreferred, DeniedAAGUIDs: makes("b", "a")})
+	b := webAuthn(v1alpha1.WebAuthnSettings{UserVerification: v1alpha1.UserVerificationRequired, DeniedAAGUIDs: makes("d", "c")})
+	before := []*spec{a.DeepCopy(), b.DeepCopy()}
+	policy.Merge([]policy.Contribution{from("a", a), from("b", b)})
+	if !reflect.DeepEqual(before, []*spec{&a, &b}) {
+		t.Errorf("got %+v and %+v, want %+v", *a.MFA.WebAuthn, *b.MFA.WebAuthn, before)
+	}
+}
+
+// TestLocalOnly: in Zitadel nobody wins or loses in a field that it does not have.
+func TestLocalOnly(t *testing.T) {
+	local := func(n int32, a v1alpha1.AAGUID) spec {
+		return spec{
+			MFA: &v1alpha1.MFASettings{PreferredMethod: v1alpha1.MethodTOTP, GracePeriodHours: &n, WebAuthn: &v1alpha1.WebAuthnSettings{
+				UserVerification: v1alpha1.UserVerificationRequired, Attestation: v1alpha1.AttestationDirect,
+				AllowedAAGUIDs: makes(a), DeniedAAGUIDs: makes(a),
+			}},
+			Lockout: &v1alpha1.LockoutSettings{AutoUnlockMinutes: &n},
+		}
+	}
+	want := []string{
+		"mfa.preferredMethod", "mfa.gracePeriodHours", "mfa.webauthn.userVerification", "mfa.webauthn.attestation",
+		"mfa.webauthn.allowedAAGUIDs", "mfa.webauthn.deniedAAGUIDs", "lockout.autoUnlockMinutes",
+	}
+	strict, weak := local(1, "a"), local(2, "b")
+	if got := policy.LocalOnly(&strict); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := policy.LocalOnly(&spec{MFA: &v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementOptional, WebAuthn: &v1alpha1.WebAuthnSettings{}}}); got != nil {
+		t.Errorf("nothing is set that is for local users, but: %v", got)
+	}
+	if e := policy.Merge([]policy.Contribution{from("strict", strict), from("weak", weak)}); len(e.Fields) != len(want) {
+		t.Errorf("of local users: %+v, want all of %v", e.Fields, want)
+	}
+	own, floor := []policy.Contribution{from("weak", weak)}, []policy.Contribution{from("strict", strict)}
+	for _, applied := range []policy.Applied{{Own: own, Floor: floor}, {Floor: append(floor, own...)}} {
+		settings, e := applied.Wanted(func(idp.Group) bool { return false }, nil)
+		if len(settings) > 0 || len(e.Fields) > 0 || !reflect.DeepEqual(e.Rules, policy.Rules{}) || len(applied.Groups()) > 0 {
+			t.Errorf("in Zitadel: %v is wanted, and %+v decided", settings, e)
 		}
 	}
 }

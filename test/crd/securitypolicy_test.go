@@ -48,6 +48,29 @@ func group(path string, full object) field {
 	return field{path: path, accept: list{full}, refuse: list{object{}, list{}, "all"}}
 }
 
+// aaguids is a set of makes of authenticators. What has the wrong form would never
+// match, and so deny nothing.
+func aaguids(path string) field {
+	some := func(n int) list {
+		makes := make(list, n)
+		for i := range makes {
+			makes[i] = fmt.Sprintf("cb69481e-8ff7-4039-93ec-0a27291540%02x", i)
+		}
+		return makes
+	}
+	row := field{
+		path:   path,
+		accept: list{some(1), some(64)},
+		refuse: list{list{}, some(65), append(some(1), some(1)...), "cb69481e-8ff7-4039-93ec-0a2729154000", "all", object{}},
+	}
+	for _, wrong := range []any{"", 1, "YubiKey", "CB69481E-8FF7-4039-93EC-0A2729154000", "cb69481e8ff7403993ec0a2729154000",
+		"{cb69481e-8ff7-4039-93ec-0a2729154000}", "cb69481e-8ff7-4039-93ec-0a272915400", "cb69481e-8ff7-4039-93ec-0a27291540000",
+		" cb69481e-8ff7-4039-93ec-0a272915400", "gb69481e-8ff7-4039-93ec-0a2729154000", "00000000-0000-0000-0000-000000000000"} {
+		row.refuse = append(row.refuse, list{wrong})
+	}
+	return row
+}
+
 // organizationSelector is what selects one organization.
 func organizationSelector(path, with string) []field {
 	text := func(name string, most int) field {
@@ -106,12 +129,21 @@ var securityPolicy = contract{
 		{path: "mfa.methods", accept: append(each("WebAuthn", "TOTP", "RecoveryCodes", "Email", "SMS"),
 			list{}, list{"WebAuthn", "TOTP", "RecoveryCodes", "Email", "SMS"}),
 			refuse: list{list{"TOTP", "TOTP"}, list{"WebAuthn", "TOTP", "RecoveryCodes", "Email", "SMS", "SMS"}, list{"Push"}, list{"totp"}, list{""}, "TOTP"}},
+		{path: "mfa.preferredMethod", accept: list{"WebAuthn", "TOTP", "RecoveryCodes", "Email", "SMS"}, refuse: not("Push", "totp", list{"TOTP"})},
+		{path: "mfa.preferredMethod", with: `{mfa: {methods: [TOTP, SMS]}}`, accept: list{"TOTP", "SMS"}, refuse: list{"WebAuthn", "Email"}},
 		permission("mfa.passkeyLogin"),
 		{path: "mfa.setupPrompt", accept: list{object{"everyHours": 24}, object{"frequency": "Every", "everyHours": 24}, object{"frequency": "Never"}},
 			refuse: list{object{}, object{"frequency": "Every"}, object{"frequency": "Never", "everyHours": 24}, "Never"}},
 		{path: "mfa.setupPrompt.frequency", with: `{mfa: {setupPrompt: {everyHours: 24}}}`, accept: list{"Every"}, refuse: not("Always")},
 		{path: "mfa.setupPrompt.frequency", accept: list{"Never"}, refuse: not("never")},
 		number("mfa.setupPrompt.everyHours", 1, 8760),
+		number("mfa.gracePeriodHours", 0, 8760),
+
+		group("mfa.webauthn", object{"userVerification": "Required"}),
+		{path: "mfa.webauthn.userVerification", accept: list{"Required", "Preferred", "Discouraged"}, refuse: not("required", "None", true)},
+		{path: "mfa.webauthn.attestation", accept: list{"None", "Direct"}, refuse: not("direct", "Indirect", "Enterprise", true)},
+		aaguids("mfa.webauthn.allowedAAGUIDs"),
+		aaguids("mfa.webauthn.deniedAAGUIDs"),
 
 		group("session", object{"passwordMinutes": 60}),
 		minutes("session.secondFactorMinutes"),
@@ -144,6 +176,7 @@ var securityPolicy = contract{
 		group("lockout", object{"maxOTPAttempts": 5}),
 		number("lockout.maxPasswordAttempts", 1, 100),
 		number("lockout.maxOTPAttempts", 1, 100),
+		minutes("lockout.autoUnlockMinutes"),
 	}, organizationSelector("targets.zitadel[0].organization", atOrganization)...),
 
 	others: []refusal{
@@ -168,6 +201,15 @@ var securityPolicy = contract{
 		{spec: `{mfa: {setupPrompt: {frequency: Never, everyHours: 1}}}`,
 			at: "spec.mfa.setupPrompt.everyHours", says: "everyHours must be set for frequency Every, and only for it",
 			why: "never, and every hour"},
+		{spec: `{mfa: {methods: [TOTP], preferredMethod: WebAuthn}}`,
+			at: "spec.mfa.preferredMethod", says: "preferredMethod must be one of methods",
+			why: "a method that is taken off would be offered first"},
+		{spec: `{mfa: {methods: [], preferredMethod: TOTP}}`,
+			at: "spec.mfa.preferredMethod", says: "preferredMethod must be one of methods",
+			why: "none is allowed, and one is preferred"},
+		{spec: `{mfa: {webauthn: {deniedAAGUIDs: [00000000-0000-0000-0000-000000000000]}}}`,
+			at: "spec.mfa.webauthn.deniedAAGUIDs[0]", says: "zeros name no make; attestation Direct refuses authenticators that do not tell theirs",
+			why: "whoever denies those that do not tell is told how"},
 	},
 }
 

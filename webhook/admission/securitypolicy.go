@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -98,6 +99,7 @@ func (r *review) judge() (field.ErrorList, []string) {
 	r.tellImpact(&notes)
 	r.tellOverridden(&notes)
 	r.tellLimits(&notes)
+	r.tellLocalOnly(&notes)
 	if r.dryRun {
 		r.tellChanges(&notes)
 	}
@@ -190,6 +192,17 @@ func (r *review) tellLimits(n *notes) {
 		if len(mfa.Methods) > 0 && onlySent(mfa.Methods) {
 			n.add("methods", "spec.mfa.methods: codes by e-mail and SMS need a provider configured in Zitadel; without, nobody can set up a second factor")
 		}
+	}
+}
+
+// tellLocalOnly tells of what has no effect for want of local users.
+func (r *review) tellLocalOnly(n *notes) {
+	spec := &r.policy.Spec
+	if spec.Targets.LocalUsers != nil {
+		return
+	}
+	if paths := policy.LocalOnly(spec); len(paths) > 0 {
+		n.add("local", "spec: without targets.localUsers these have no effect: %s", strings.Join(paths, ", "))
 	}
 }
 

@@ -350,6 +350,28 @@ func TestWarnings(t *testing.T) {
 			},
 		},
 		{
+			name: "for local users, of whom none are targets", world: []client.Object{users},
+			policy: secpol(t, "security/p", `{mode: Audit, mfa: {methods: [TOTP], preferredMethod: TOTP, gracePeriodHours: 0, webauthn: {userVerification: Required, attestation: Direct,
+				allowedAAGUIDs: [cb69481e-8ff7-4039-93ec-0a2729154000], deniedAAGUIDs: [cb69481e-8ff7-4039-93ec-0a2729154001]}}, lockout: {autoUnlockMinutes: 15}}`, "id:1"),
+			warnings: []string{
+				"in mode Enforce, of 150 users in scope nobody will be asked to set up a factor, or be blocked",
+				"spec: without targets.localUsers these have no effect: mfa.preferredMethod, mfa.gracePeriodHours, mfa.webauthn.userVerification, mfa.webauthn.attestation, " +
+					"mfa.webauthn.allowedAAGUIDs, mfa.webauthn.deniedAAGUIDs, lockout.autoUnlockMinutes",
+			},
+			why: "in any mode, and all of them fit one warning",
+		},
+		{
+			name: "for local users, of whom some are targets", world: []client.Object{users},
+			policy:   secpol(t, "security/p", `{targets: {localUsers: {selector: {}}}, mfa: {gracePeriodHours: 24}}`, "id:1"),
+			warnings: []string{"of 150 users in scope nobody will be asked to set up a factor, or be blocked"},
+		},
+		{
+			name: "stricter in what is for local users", world: []client.Object{users, secpol(t, "security/q", `{mfa: {gracePeriodHours: 1}}`, "id:1")},
+			policy:   secpol(t, "security/p", `{targets: {localUsers: {selector: {}}}, mfa: {gracePeriodHours: 24}}`, "id:1"),
+			warnings: []string{"of 150 users in scope nobody will be asked to set up a factor, or be blocked"},
+			why:      "in Zitadel nobody loses in it",
+		},
+		{
 			name: "a dry run shows what changes", dryRun: true, world: []client.Object{users},
 			old:    secpol(t, "security/p", `{password: {minLength: 8, requireSymbol: Required}}`, "id:1"),
 			policy: secpol(t, "security/p", `{password: {minLength: 10}, mfa: {enforcement: RequiredOnFirstLogin}}`, "id:1"),
