@@ -12,6 +12,12 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 )
 
+// Two makes of authenticators.
+const (
+	make1 = "11111111-1111-1111-1111-111111111111"
+	make2 = "22222222-2222-2222-2222-222222222222"
+)
+
 // TestLocalUsersAreUnderAPolicy: MFA is on by default, and policies take over
 // from the baseline.
 func TestLocalUsersAreUnderAPolicy(t *testing.T) {
@@ -44,7 +50,14 @@ func TestLocalUsersAreUnderAPolicy(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "apps"},
 		Spec: v1alpha1.SecurityPolicySpec{
 			Targets: v1alpha1.Targets{LocalUsers: &v1alpha1.LocalUsersTarget{Selector: &metav1.LabelSelector{}}},
-			MFA:     &v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementAlwaysRequired},
+			MFA: &v1alpha1.MFASettings{
+				Enforcement: v1alpha1.EnforcementAlwaysRequired, PreferredMethod: v1alpha1.MethodTOTP, GracePeriodHours: ptr.To[int32](0),
+				WebAuthn: &v1alpha1.WebAuthnSettings{
+					UserVerification: v1alpha1.UserVerificationRequired, Attestation: v1alpha1.AttestationNone,
+					AllowedAAGUIDs: []v1alpha1.AAGUID{make1}, DeniedAAGUIDs: []v1alpha1.AAGUID{make1},
+				},
+			},
+			Lockout: &v1alpha1.LockoutSettings{AutoUnlockMinutes: ptr.To[int32](30)},
 		},
 	}
 	w.create(p)
@@ -53,6 +66,29 @@ func TestLocalUsersAreUnderAPolicy(t *testing.T) {
 	under(off, w.name+"/apps", v1alpha1.EnforcementAlwaysRequired)
 	w.shows(off, v1alpha1.UserPendingEnrolment, "", v1alpha1.NonCompliant)
 	w.condition(p, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+
+	t.Log("what Zitadel knows nothing of is shown as well, and what policies have in common")
+	holds := func(field, value string, by ...string) {
+		t.Helper()
+		w.Expect(ann.Status.EffectivePolicy.Provenance).To(ContainElement(v1alpha1.FieldProvenance{Field: field, Value: value, By: by}))
+	}
+	for field, value := range map[string]string{
+		"mfa.preferredMethod": "TOTP", "mfa.gracePeriodHours": "0", "mfa.webauthn.userVerification": "Required", "mfa.webauthn.attestation": "None",
+		"mfa.webauthn.allowedAAGUIDs": "[" + make1 + "]", "mfa.webauthn.deniedAAGUIDs": "[" + make1 + "]", "lockout.autoUnlockMinutes": "30",
+	} {
+		holds(field, value, w.name+"/apps")
+	}
+	other := &v1alpha1.SecurityPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "anns"},
+		Spec: v1alpha1.SecurityPolicySpec{
+			Targets: v1alpha1.Targets{LocalUsers: &v1alpha1.LocalUsersTarget{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "ann"}}}},
+			MFA:     &v1alpha1.MFASettings{WebAuthn: &v1alpha1.WebAuthnSettings{AllowedAAGUIDs: []v1alpha1.AAGUID{make2}}},
+		},
+	}
+	w.create(other)
+	under(ann, "built-in,"+w.name+"/anns,"+w.name+"/apps", v1alpha1.EnforcementAlwaysRequired)
+	holds("mfa.webauthn.allowedAAGUIDs", "[]", w.name+"/anns", w.name+"/apps")
+	w.Expect(cluster.client.Delete(w.ctx, other)).To(Succeed())
 
 	w.exemption("off", "apps", time.Now().Add(time.Hour), "off")
 	w.shows(off, v1alpha1.UserPendingEnrolment, "", v1alpha1.Exempt)
