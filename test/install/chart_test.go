@@ -162,7 +162,7 @@ func configuration(t *testing.T, list []*unstructured.Unstructured) *admissionre
 		for _, r := range w.Rules {
 			g.Expect(r.APIGroups).To(gomega.Equal([]string{v1alpha1.GroupVersion.Group}), "never asked about unrelated kinds")
 			for _, resource := range r.Resources {
-				g.Expect(resource).To(gomega.BeElementOf("securitypolicies", "zitadelconnections"))
+				g.Expect(resource).To(gomega.BeElementOf("securitypolicies", "zitadelconnections", "mfaresets", "mfaexemptions"))
 			}
 			if slices.Contains(r.Operations, admissionregistrationv1.Delete) {
 				g.Expect(w.FailurePolicy).To(gomega.HaveValue(gomega.Equal(admissionregistrationv1.Ignore)), "%s: a deletion is never blocked", w.Name)

@@ -31,6 +31,7 @@ var (
 		{"", "namespaces", "get list watch", "access rules select namespaces by label"},
 		{v1alpha1.GroupVersion.Group, "securitypolicies", "get list watch", "what others at the same target say"},
 		{v1alpha1.GroupVersion.Group, "zitadelconnections", "get list watch", "who may target what"},
+		{v1alpha1.GroupVersion.Group, "mfausers", "get list watch", "who would be reset, or let off"},
 		{"admissionregistration.k8s.io", "validatingwebhookconfigurations:" + hook, "get list watch update", "whom the API server trusts; this one only"},
 	}
 	webhookMayAtHome = []right{
