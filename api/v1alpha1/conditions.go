@@ -115,6 +115,17 @@ const (
 	//	True   Following
 	//	False  EventsPermissionMissing, EventsNotHandled, any failure reason
 	ConditionEventsFollowed = "EventsFollowed"
+
+	// ConditionDoorbellReady tells whether the instance rings when settings are
+	// changed, so that they are noticed at once. Present only while the webhook
+	// is enabled, and afterwards until what was made for it is removed. While it
+	// is not True, changes are noticed by the next look at the event log.
+	//
+	//	True     DoorbellInPlace
+	//	False    DoorbellURLDenied, DoorbellPermissionMissing,
+	//	         DoorbellExecutionTaken, DoorbellNotInstalled, any failure reason
+	//	Unknown  DoorbellPending
+	ConditionDoorbellReady = "DoorbellReady"
 )
 
 // Reasons of a SecurityPolicy.
@@ -204,6 +215,22 @@ const (
 	// ReasonEventsNotHandled: events were read, and acting on them failed. They
 	// are tried again.
 	ReasonEventsNotHandled = "EventsNotHandled"
+
+	// ReasonDoorbellPending: the doorbell is being made, or removed.
+	ReasonDoorbellPending = "DoorbellPending"
+	// ReasonDoorbellInPlace: Zitadel rings on every change of settings.
+	ReasonDoorbellInPlace = "DoorbellInPlace"
+	// ReasonDoorbellURLDenied: Zitadel will not call the URL.
+	ReasonDoorbellURLDenied = "DoorbellURLDenied"
+	// ReasonDoorbellPermissionMissing: the account may not write targets and
+	// executions.
+	ReasonDoorbellPermissionMissing = "DoorbellPermissionMissing"
+	// ReasonDoorbellExecutionTaken: on some events somebody else is called, and
+	// Zitadel has room for one execution only.
+	ReasonDoorbellExecutionTaken = "DoorbellExecutionTaken"
+	// ReasonDoorbellNotInstalled: the Secret or the ConfigMap of the doorbell is
+	// missing in the operator's namespace, or cannot be read.
+	ReasonDoorbellNotInstalled = "DoorbellNotInstalled"
 )
 
 // Reasons of an MFALedger.

@@ -93,6 +93,32 @@ type EventsSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	PollSeconds int32 `json:"pollSeconds,omitempty"`
+
+	// webhook has Zitadel ring when settings are changed, so that the log is
+	// looked at then and not at the end of the pause. Unset: it does not.
+	// +optional
+	Webhook EventsWebhook `json:"webhook,omitzero"`
+}
+
+// EventsWebhook is a doorbell at the instance. It only shortens the pause between
+// two looks at the event log: Zitadel calls once, and whether the call arrives or
+// not.
+// +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || has(self.url)",message="url must be set when the webhook is enabled",fieldPath=".url",reason=FieldValueRequired
+type EventsWebhook struct {
+	// enabled makes and keeps a target in Zitadel, and executions that call it,
+	// where nobody else has any. It needs the role IAM_OWNER. When it becomes
+	// false they are removed. Unset: false.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"` //nolint:kubeapilinter // There is a bell, or there is none.
+
+	// url is where Zitadel reaches the operator's webhook. The path
+	// /zitadel/v1/ring/ and the name of the connection are appended. Unset:
+	// enabled is refused.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=500
+	// +kubebuilder:validation:Pattern=`^https?://([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$`
+	URL string `json:"url,omitempty"`
 }
 
 // Credentials say where the credential is.

@@ -28,6 +28,7 @@ const (
 	NoSuchUser         Cause = "NoSuchUser"         // ErrNotFound: or one we may not see
 	AmbiguousUser      Cause = "AmbiguousUser"      // ErrRejected: the selector matches several users
 	InvalidValue       Cause = "InvalidValue"       // ErrRejected
+	EndpointDenied     Cause = "EndpointDenied"     // ErrRejected: the provider will not call this URL
 	BadCredentials     Cause = "BadCredentials"     // ErrDenied: unknown, expired or revoked key or token
 	MissingPermission  Cause = "MissingPermission"  // ErrDenied: the account lacks a role
 	Down               Cause = "Down"               // ErrUnreachable: no connection, or the server says it is unavailable
@@ -44,6 +45,7 @@ var kindOf = map[Cause]error{
 	NoSuchUser:         ErrNotFound,
 	AmbiguousUser:      ErrRejected,
 	InvalidValue:       ErrRejected,
+	EndpointDenied:     ErrRejected,
 	BadCredentials:     ErrDenied,
 	MissingPermission:  ErrDenied,
 	Down:               ErrUnreachable,

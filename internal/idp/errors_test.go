@@ -19,7 +19,7 @@ func TestEveryCauseIsOfOneKind(t *testing.T) {
 	want := map[idp.Cause]error{
 		idp.NoSuchOrganization: idp.ErrNotFound, idp.NoSuchObject: idp.ErrNotFound,
 		idp.NoSuchUser:   idp.ErrNotFound,
-		idp.InvalidValue: idp.ErrRejected, idp.AmbiguousUser: idp.ErrRejected,
+		idp.InvalidValue: idp.ErrRejected, idp.AmbiguousUser: idp.ErrRejected, idp.EndpointDenied: idp.ErrRejected,
 		idp.BadCredentials: idp.ErrDenied, idp.MissingPermission: idp.ErrDenied,
 		idp.Down: idp.ErrUnreachable, idp.TimedOut: idp.ErrUnreachable, idp.RateLimited: idp.ErrUnreachable,
 		idp.WriteConflict: idp.ErrUnreachable, idp.NotConfirmed: idp.ErrUnreachable, idp.ServerFault: idp.ErrUnreachable,

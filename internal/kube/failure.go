@@ -16,6 +16,7 @@ var failures = map[idp.Cause]struct{ reason, advice string }{
 	idp.AmbiguousUser:      {v1alpha1.ReasonUserAmbiguous, "several users match; select one by userID"},
 	idp.NoSuchObject:       {v1alpha1.ReasonZitadelFault, "Zitadel does not know what it was asked about"},
 	idp.InvalidValue:       {v1alpha1.ReasonSettingsRejected, "Zitadel refuses a value; correct the spec"},
+	idp.EndpointDenied:     {v1alpha1.ReasonDoorbellURLDenied, "Zitadel will not call that URL: its host must resolve, and must not be on the deny list, which has private networks and this very machine unless Zitadel's operator says otherwise (ZITADEL_HTTPCLIENT_DENYLIST); correct spec.events.webhook.url"},
 	idp.BadCredentials:     {v1alpha1.ReasonCredentialsRefused, "Zitadel refuses the key or token; put a valid one into the connection's Secret"},
 	idp.MissingPermission:  {v1alpha1.ReasonPermissionMissing, "the account lacks a role; the instance needs IAM_OWNER, an organization ORG_SETTINGS_MANAGER or ORG_OWNER"},
 	idp.Down:               {v1alpha1.ReasonZitadelUnreachable, "Zitadel cannot be reached; retrying"},

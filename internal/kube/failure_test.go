@@ -18,6 +18,7 @@ var causes = map[idp.Cause]string{
 	idp.NoSuchUser:         v1alpha1.ReasonUserNotFound,
 	idp.AmbiguousUser:      v1alpha1.ReasonUserAmbiguous,
 	idp.InvalidValue:       v1alpha1.ReasonSettingsRejected,
+	idp.EndpointDenied:     v1alpha1.ReasonDoorbellURLDenied,
 	idp.BadCredentials:     v1alpha1.ReasonCredentialsRefused,
 	idp.MissingPermission:  v1alpha1.ReasonPermissionMissing,
 	idp.Down:               v1alpha1.ReasonZitadelUnreachable,

@@ -112,6 +112,10 @@ var exceptions = map[answer]idp.Cause{
 	{codes.NotFound, "AUTHZ-cdgFk"}: idp.MissingPermission,
 	// Even an instance owner gets it, where the header names no organization.
 	{codes.PermissionDenied, "AUTH-Bs7Ds"}: idp.NoSuchOrganization,
+	// A target's URL that is malformed, does not resolve or is on the deny list;
+	// at creation and at change.
+	{codes.InvalidArgument, "COMMAND-NcJUKo"}:     idp.EndpointDenied,
+	{codes.InvalidArgument, "COMMAND-jsbaera7b6"}: idp.EndpointDenied,
 	// Some Zitadel answered; only another domain in the spec can help.
 	{codes.NotFound, unboundHost}: idp.InvalidValue,
 }

@@ -39,6 +39,8 @@ func TestFailureCauses(t *testing.T) {
 		{refused(codes.PermissionDenied, "AUTH-Bs7Ds"), idp.NoSuchOrganization, "PermissionDenied AUTH-Bs7Ds", "unknown organization in the header"},
 		{refused(codes.NotFound, "QUERY-SFeaa"), idp.NoSuchObject, "NotFound QUERY-SFeaa", "any other NotFound"},
 		{status.Error(codes.NotFound, "unable to set instance: ID=QUERY-1kIjX"), idp.InvalidValue, "NotFound QUERY-1kIjX", "the domain of the spec is no instance's"},
+		{refused(codes.InvalidArgument, "COMMAND-NcJUKo"), idp.EndpointDenied, "InvalidArgument COMMAND-NcJUKo", "the URL of a new target is on the deny list"},
+		{refused(codes.InvalidArgument, "COMMAND-jsbaera7b6"), idp.EndpointDenied, "InvalidArgument COMMAND-jsbaera7b6", "the new URL of a target is"},
 		{refused(codes.InvalidArgument, "INST-SFdqd"), idp.InvalidValue, "InvalidArgument INST-SFdqd", "a value the server refuses"},
 		{status.Error(codes.InvalidArgument, canary), idp.InvalidValue, "InvalidArgument", "validation errors have no detail"},
 		{refused(codes.FailedPrecondition, "COMMAND-lgws8wtsqf"), idp.InvalidValue, "FailedPrecondition COMMAND-lgws8wtsqf", "a refusal, not every FailedPrecondition is no change"},
