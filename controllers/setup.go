@@ -21,6 +21,7 @@ type Outside struct {
 	Providers securitypolicy.Providers
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
+	Bells     zitadelconnection.Bells
 	Ledgers   Ledgers
 	Users     mfauser.Providers
 	Resets    mfareset.Providers
@@ -90,7 +91,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 		return fmt.Errorf("setting up MFAReset: %w", err)
 	}
 	follower := &zitadelconnection.Follower{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Logs: outside.EventLogs, Events: recorder, Namespace: s.Namespace,
 		// The census first: a policy that is woken looks at it. Users after it: they
 		// look at what policies know. The trail last: while it can record nothing, the
 		// others still act.
@@ -98,6 +99,13 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	if err := follower.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the follower of events: %w", err)
+	}
+	bell := &zitadelconnection.Doorbell{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Bells: outside.Bells, Events: recorder,
+		Namespace: s.Namespace, Probe: s.Probe,
+	}
+	if err := bell.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the doorbell: %w", err)
 	}
 	return nil
 }

@@ -8,6 +8,10 @@ const Finalizer = "security.neosc.io/finalizer"
 // nobody could sign in any more. Its value is the reason, and must not be empty.
 const AnnotationAcceptLockout = "security.neosc.io/accept-lockout"
 
+// FinalizerDoorbell keeps a ZitadelConnection while there may be a doorbell of
+// its at the instance, though not for long where that cannot be removed.
+const FinalizerDoorbell = "security.neosc.io/doorbell"
+
 // Condition types. Every kind has Ready; kubectl wait, Argo CD and Flux need no
 // rules of their own to read it.
 const (
@@ -228,8 +232,8 @@ const (
 	// ReasonDoorbellExecutionTaken: on some events somebody else is called, and
 	// Zitadel has room for one execution only.
 	ReasonDoorbellExecutionTaken = "DoorbellExecutionTaken"
-	// ReasonDoorbellNotInstalled: the Secret or the ConfigMap of the doorbell is
-	// missing in the operator's namespace, or cannot be read.
+	// ReasonDoorbellNotInstalled: the Secret or the Lease of the doorbell is
+	// missing in the operator's namespace.
 	ReasonDoorbellNotInstalled = "DoorbellNotInstalled"
 )
 

@@ -100,9 +100,9 @@ type EventsSpec struct {
 	Webhook EventsWebhook `json:"webhook,omitzero"`
 }
 
-// EventsWebhook is a doorbell at the instance. It only shortens the pause between
-// two looks at the event log: Zitadel calls once, and whether the call arrives or
-// not.
+// EventsWebhook is a doorbell at the instance. It only makes the next look at the
+// event log come sooner: Zitadel calls once, and what a lost call was about is
+// found by the look after the pause.
 // +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || has(self.url)",message="url must be set when the webhook is enabled",fieldPath=".url",reason=FieldValueRequired
 type EventsWebhook struct {
 	// enabled makes and keeps a target in Zitadel, and executions that call it,

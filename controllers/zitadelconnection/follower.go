@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -34,6 +35,8 @@ type Follower struct {
 	Logs      EventLogs
 	Listeners []Listener
 	Events    events.EventRecorder
+	// Namespace is the operator's own, where doorbells are heard.
+	Namespace string
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
 }
@@ -46,11 +49,14 @@ const beforeConnected = time.Second
 // answer do not hold up the others.
 const followers = 8
 
-// SetupWithManager makes the manager run the follower on the leader.
+// SetupWithManager makes the manager run the follower on the leader. Beside the
+// pause, it is woken by a connection's spec and by its doorbell.
 func (f *Follower) SetupWithManager(mgr ctrl.Manager) error {
+	bells := &rung{client: f.Client, now: f.now}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("zitadelevents").
-		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, doorbellCame))).
+		Watches(&coordinationv1.Lease{}, bells.handler(), builder.WithPredicates(predicate.NewPredicateFuncs(f.isDoorbell))).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter(), MaxConcurrentReconciles: followers}).
 		Complete(f)
 }

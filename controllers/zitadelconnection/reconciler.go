@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
@@ -139,7 +140,7 @@ func (r *Reconciler) credential(ctx context.Context, ref v1alpha1.SecretKeyRef) 
 }
 
 // finalize lets a deleted connection go, unless a policy needs it to put
-// something back: then inUse says which.
+// something back, or its doorbell is still there: then inUse says so.
 func (r *Reconciler) finalize(ctx context.Context, conn *v1alpha1.ZitadelConnection) (inUse, err error) {
 	needed, err := r.neededBy(ctx, conn.Name)
 	if err != nil {
@@ -148,6 +149,9 @@ func (r *Reconciler) finalize(ctx context.Context, conn *v1alpha1.ZitadelConnect
 	if len(needed) > 0 {
 		return kube.Refuse(v1alpha1.ReasonInUse,
 			"deletion waits for %s to put back what stood before; delete them, or set their deletionPolicy to Retain", strings.Join(needed, ", ")), nil
+	}
+	if controllerutil.ContainsFinalizer(conn, v1alpha1.FinalizerDoorbell) {
+		return kube.Refuse(v1alpha1.ReasonInUse, "deletion waits at most %s for the doorbell to be removed", farewell), nil
 	}
 	if err := kube.RemoveFinalizer(ctx, r.Client, conn, v1alpha1.Finalizer); err != nil {
 		return nil, err

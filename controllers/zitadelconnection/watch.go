@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -25,7 +26,7 @@ import (
 const IndexSecret = "spec.credentials.secretRef"
 
 // SetupWithManager says what wakes the reconciler: a connection's spec, its
-// Secret, and a policy that a deleted connection waits for.
+// Secret, and a policy or a doorbell that a deleted connection waits for.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ZitadelConnection{}, IndexSecret, secretOf)
 	if err != nil {
@@ -33,7 +34,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("zitadelconnection").
-		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, doorbellGone))).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.connectionsOfSecret)).
 		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.deletedConnections),
 			builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, targetsChanged))).
@@ -48,6 +49,17 @@ var targetsChanged = predicate.Funcs{
 		was, is := e.ObjectOld.(*v1alpha1.SecurityPolicy), e.ObjectNew.(*v1alpha1.SecurityPolicy)
 		return !slices.EqualFunc(was.Status.Targets, is.Status.Targets,
 			func(a, b v1alpha1.TargetStatus) bool { return a.Connection == b.Connection })
+	},
+}
+
+// doorbellGone passes a connection whose doorbell has been dealt with.
+var doorbellGone = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	DeleteFunc:  func(event.DeleteEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.FinalizerDoorbell) &&
+			!controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.FinalizerDoorbell)
 	},
 }
 

@@ -3,17 +3,15 @@ package doorbell
 import "strings"
 
 // Name names the Secret with the keys, which the manager writes and the webhook
-// reads, and the ConfigMap of rings, the other way round. Both are in the
+// reads, and the Lease with the rings, the other way round. Both are in the
 // operator's namespace and come with its installation: who may write a Secret
-// of one name need not be able to create any. The entries of both are named
-// after connections.
+// of one name need not be able to create any. Entries of the Secret, and
+// annotations of the Lease below AnnotationPrefix, are named after connections.
 const Name = "zitadel-doorbell"
 
-// Labels are on both objects, for selection.
-var Labels = map[string]string{
-	"app.kubernetes.io/managed-by": "mfa-operator",
-	"app.kubernetes.io/component":  "doorbell",
-}
+// AnnotationPrefix is what annotations with the time of the last ring begin
+// with.
+const AnnotationPrefix = "ring.security.neosc.io/"
 
 // path is what a connection's name follows.
 const path = "/zitadel/v1/ring/"

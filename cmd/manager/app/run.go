@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/neosc/mfa-operator/cmd/internal/process"
 	"github.com/neosc/mfa-operator/controllers"
+	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/internal/options"
 	"github.com/neosc/mfa-operator/internal/policy"
 	"github.com/neosc/mfa-operator/internal/zitadel"
@@ -71,7 +74,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	pool := &zitadel.Pool{}
 	defer pool.Close()
 	outside := controllers.Outside{
-		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Ledgers: ledgers,
+		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Bells: bells{pool}, Ledgers: ledgers,
 		Users: users{pool}, Resets: resets{pool},
 	}
 	err = controllers.Setup(mgr, outside, controllers.Settings{
@@ -90,13 +93,16 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 }
 
 // cacheOptions keep in memory, and ask the right to watch, only what is needed:
-// Secrets (metadata only) and claims in the operator's own namespace.
+// Secrets (metadata only), claims and rings in the operator's own namespace.
 func cacheOptions(namespace string) cache.Options {
 	own := map[string]cache.Config{namespace: {}}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Secret{}:    {Namespaces: own},
+			&corev1.Secret{}: {Namespaces: own},
+			&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{
+				namespace: {FieldSelector: fields.OneTermEqualSelector("metadata.name", doorbell.Name)},
+			}},
 			&corev1.ConfigMap{}: {Namespaces: own, Label: labels.SelectorFromSet(policy.ClaimLabels)},
 		},
 	}

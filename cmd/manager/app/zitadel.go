@@ -43,6 +43,14 @@ func (l eventLogs) EventLog(connection string) (zitadelconnection.EventLog, bool
 	return c, ok
 }
 
+// bells lets the doorbell reconciler use the clients of the pool.
+type bells struct{ pool *zitadel.Pool }
+
+func (b bells) Bell(connection string) (zitadelconnection.Bell, bool) {
+	c, ok := b.pool.Client(connection)
+	return c, ok
+}
+
 // connector lets the connection reconciler fill the pool.
 type connector struct{ pool *zitadel.Pool }
 
