@@ -20,6 +20,9 @@ type keyring struct {
 
 // of returns the keys of a connection: none if it has no doorbell.
 func (k keyring) of(ctx context.Context, connection string) (doorbell.Keys, error) {
+	// A cache that may not watch the Secret would have us wait for it.
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	secret := &corev1.Secret{}
 	err := k.secrets.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: doorbell.Name}, secret)
 	if client.IgnoreNotFound(err) != nil {
