@@ -55,7 +55,8 @@ func (f *Follower) SetupWithManager(mgr ctrl.Manager) error {
 	bells := &rung{client: f.Client, now: f.now}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("zitadelevents").
-		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, doorbellCame))).
+		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.ZitadelConnection{}, hungUp).
 		Watches(&coordinationv1.Lease{}, bells.handler(), builder.WithPredicates(predicate.NewPredicateFuncs(f.isDoorbell))).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter(), MaxConcurrentReconciles: followers}).
 		Complete(f)

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
@@ -93,17 +92,18 @@ func (f *Follower) isDoorbell(obj client.Object) bool {
 	return obj.GetNamespace() == f.Namespace && obj.GetName() == doorbell.Name
 }
 
-// doorbellCame passes a connection whose doorbell has just been hung up. What
-// happened before is looked for once: nobody may have been called.
-var doorbellCame = predicate.Funcs{
-	CreateFunc:  func(event.CreateEvent) bool { return false },
-	DeleteFunc:  func(event.DeleteEvent) bool { return false },
-	GenericFunc: func(event.GenericEvent) bool { return false },
-	UpdateFunc: func(e event.UpdateEvent) bool {
-		has := func(obj client.Object) bool {
-			conditions := obj.(*v1alpha1.ZitadelConnection).Status.Conditions
-			return meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionDoorbellReady)
-		}
-		return !has(e.ObjectOld) && has(e.ObjectNew)
-	},
-}
+// untilItRings is how long after it was hung up a doorbell may not ring yet: the
+// server may still have the executions of before, and a webhook the keys.
+const untilItRings = time.Second
+
+// hungUp has a connection polled once when its doorbell is sure to ring from then
+// on: what happened meanwhile may not have rung.
+var hungUp = handler.Funcs{UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	has := func(obj client.Object) bool {
+		conditions := obj.(*v1alpha1.ZitadelConnection).Status.Conditions
+		return meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionDoorbellReady)
+	}
+	if !has(e.ObjectOld) && has(e.ObjectNew) {
+		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)}, untilItRings)
+	}
+}}

@@ -75,10 +75,12 @@ var (
 	}
 	mayAtHome = []right{
 		{"", "secrets", "get list watch", "credentials for Zitadel"},
+		{"", "secrets:zitadel-doorbell", "patch", "the keys that Zitadel's calls are signed with, in this Secret only"},
 		{"", "configmaps", "get list watch create update delete", "claims on targets, and what stood there before"},
 		{"", "events", "create patch", "leader election speaks the older API"},
 		{"coordination.k8s.io", "leases", "create", "leader election"},
 		{"coordination.k8s.io", "leases:" + manager, "get update", "leader election, this lease only"},
+		{"coordination.k8s.io", "leases:zitadel-doorbell", "get list watch", "rings, which the webhook writes"},
 	}
 )
 
@@ -156,6 +158,8 @@ func (c *cluster) mayNot() {
 		{"list", "", "secrets", "", "", "", "the same, all at once"},
 		{"create", "", "secrets", "", namespace, "", "a service account token Secret would be a way to more rights"},
 		{"update", "", "secrets", "", namespace, "zitadel-credentials", "credentials are the administrator's"},
+		{"patch", "", "secrets", "", namespace, "zitadel-credentials", "the same"},
+		{"patch", "", "secrets", "", "default", "zitadel-doorbell", "a name means nothing elsewhere"},
 		{"create", "", "configmaps", "", "default", "", "claims live in one place only"},
 		{"delete", neosc, "securitypolicies", "", namespace, "pol-mfa-required", "the intent is the users'"},
 		{"create", neosc, "securitypolicies", "", namespace, "", "the same"},

@@ -5,11 +5,13 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,6 +30,7 @@ var cluster struct {
 	client client.Client
 	logs   *harness.Recorder
 	stop   func() error // ends the manager
+	bell   string       // where doorbells are heard
 }
 
 func TestMain(m *testing.M) {
@@ -57,12 +60,19 @@ func withCluster(run func() int) (code int, err error) {
 		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
 	}
 
+	if err := harness.InstallDoorbell(context.Background(), cluster.client); err != nil {
+		return 1, err
+	}
 	cluster.logs = &harness.Recorder{}
 	if err := startManager(); err != nil {
 		return 1, err
 	}
+	var stopBell func() error
+	if cluster.bell, stopBell, err = harness.StartDoorbell(cluster.env.Config, logr.Discard()); err != nil {
+		return 1, err
+	}
 	code = run()
-	return code, cluster.stop()
+	return code, errors.Join(cluster.stop(), stopBell())
 }
 
 func startManager() (err error) {

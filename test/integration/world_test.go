@@ -37,13 +37,13 @@ var worlds atomic.Int32
 
 // newWorld makes a fresh Zitadel and a connection that lets the test's
 // namespace target everything.
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, options ...zitadeltest.Options) *world {
 	t.Helper()
 	w := &world{
 		WithT:     gomega.NewWithT(t),
 		t:         t,
 		ctx:       t.Context(),
-		zitadel:   zitadeltest.Start(t, zitadeltest.Options{}),
+		zitadel:   zitadeltest.Start(t, options...),
 		namespace: "test-" + strconv.Itoa(int(worlds.Add(1))),
 	}
 	w.SetDefaultEventuallyTimeout(patience)

@@ -37,6 +37,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, err := h.hear(w, r, connection)
 	if err != nil {
 		h.log.V(1).Info("Refused a call", "connection", connection, "code", code, "reason", err.Error())
+	} else {
+		h.log.V(1).Info("Heard a ring", "connection", connection)
 	}
 	w.WriteHeader(code)
 }

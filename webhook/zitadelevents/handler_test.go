@@ -41,7 +41,9 @@ func newPorch(t *testing.T) *porch {
 	t.Helper()
 	p := &porch{keys: map[string]doorbell.Keys{}, now: time.Unix(1795451302, 0)}
 	p.handler = &Handler{
-		keys: func(_ context.Context, connection string) (doorbell.Keys, error) { return p.keys[connection], p.failing },
+		keys: func(_ context.Context, connection string) (doorbell.Keys, error) {
+			return p.keys[connection], p.failing
+		},
 		ring: func(connection string) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -131,7 +133,9 @@ func TestCallsThatAreRefused(t *testing.T) {
 	p.keys["other"] = doorbell.Keys{{Key: "other-key"}}
 	const canary = "canary-91b2"
 	body := `{"event_payload":"` + canary + `"}`
-	sign := func(at time.Time, body, key string) string { return actions.ComputeSignatureHeader(at, []byte(body), key) }
+	sign := func(at time.Time, body, key string) string {
+		return actions.ComputeSignatureHeader(at, []byte(body), key)
+	}
 	good := sign(p.now, body, "key")
 	large := strings.Repeat("x", maxBody+1)
 	full := strings.Repeat("x", maxBody)

@@ -1,0 +1,123 @@
+// Package doorbell shows what a doorbell is for: a manager that looks at the event
+// log once an hour, and compares everything twice a day, repairs what somebody
+// changed within two seconds. Nothing but the ring can have told it.
+package doorbell
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
+	"go.uber.org/zap/zapcore"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/controlplane"
+	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
+	"github.com/neosc/mfa-operator/test/harness"
+)
+
+// within is how soon a change must be repaired.
+const within = 2 * time.Second
+
+func TestAChangeIsRepairedWhenItRings(t *testing.T) {
+	g := NewWithT(t)
+	g.SetDefaultEventuallyTimeout(30 * time.Second)
+	env, err := controlplane.Start()
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(env.Stop()).To(Succeed()) })
+	c, err := client.New(env.Config, client.Options{Scheme: harness.Scheme})
+	g.Expect(err).NotTo(HaveOccurred())
+	zitadel := zitadeltest.Start(t, zitadeltest.Options{DenyList: []string{}})
+
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}
+	g.Expect(c.Create(t.Context(), namespace)).To(Succeed())
+	g.Expect(harness.InstallDoorbell(t.Context(), c)).To(Succeed())
+	logs := &harness.Recorder{}
+	stop, err := harness.StartManager(env, logs, "--resync=12h", "--log-level=debug")
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(stop()).To(Succeed()) })
+	url, stopBell, err := harness.StartDoorbell(env.Config, zap.New(zap.WriteTo(logs), zap.Level(zapcore.DebugLevel)))
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(stopBell()).To(Succeed()) })
+
+	conn, mfa := connection(t, zitadel, url), policy()
+	for _, obj := range []client.Object{credential(zitadel), conn, mfa} {
+		g.Expect(c.Create(t.Context(), obj)).To(Succeed())
+	}
+	g.Eventually(func() bool {
+		g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(mfa), mfa)).To(Succeed())
+		g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(conn), conn)).To(Succeed())
+		return meta.IsStatusConditionTrue(mfa.Status.Conditions, v1alpha1.ConditionReady) &&
+			meta.IsStatusConditionTrue(conn.Status.Conditions, v1alpha1.ConditionDoorbellReady)
+	}).Should(BeTrue(), "log:\n%s", logs)
+
+	forced := func() bool { held, _ := zitadel.LoginPolicy(""); return held.GetForceMfa() }
+	for i := range 5 {
+		adam := zitadel.AddHuman(zitadel.DefaultOrganizationID(), fmt.Sprint("adam", i), "adam@example.com")
+		zitadel.ResetCalls()
+		start := time.Now()
+		zitadel.As(adam).ChangeLoginPolicy("", func(p *policypb.LoginPolicy) { p.ForceMfa = false })
+		g.Eventually(forced, within, time.Millisecond).Should(BeTrue(), func() string {
+			return fmt.Sprintf("calls: %v\nlog:\n%s", zitadel.CountCalls(), logs)
+		})
+		t.Logf("change %d is repaired after %s", i+1, time.Since(start).Round(time.Millisecond))
+		g.Eventually(func() string {
+			g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(mfa), mfa)).To(Succeed())
+			drift := ptr.Deref(mfa.Status.Targets[0].Drift, v1alpha1.Drift{})
+			return ptr.Deref(drift.Editor, v1alpha1.Editor{}).UserID
+		}).Should(Equal(adam))
+	}
+}
+
+func credential(zitadel *zitadeltest.Server) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: "zitadel"},
+		Data:       map[string][]byte{"token": []byte(zitadel.OwnerToken())},
+	}
+}
+
+func connection(t *testing.T, zitadel *zitadeltest.Server, url string) *v1alpha1.ZitadelConnection {
+	t.Helper()
+	host, port, err := net.SplitHostPort(zitadel.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &v1alpha1.ZitadelConnection{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: v1alpha1.ZitadelConnectionSpec{
+			Domain: host, Port: ptr.To(int32(number)), Insecure: true,
+			Credentials: v1alpha1.Credentials{
+				Type:      v1alpha1.CredentialPAT,
+				SecretRef: v1alpha1.SecretKeyRef{Namespace: harness.OperatorNamespace, Name: "zitadel", Key: "token"},
+			},
+			Access: []v1alpha1.AccessRule{{NamespaceSelector: &metav1.LabelSelector{}, Scopes: []v1alpha1.TargetScope{v1alpha1.ScopeInstance}}},
+			Events: v1alpha1.EventsSpec{PollSeconds: 3600, Webhook: v1alpha1.EventsWebhook{Enabled: true, URL: url}},
+		},
+	}
+}
+
+func policy() *v1alpha1.SecurityPolicy {
+	return &v1alpha1.SecurityPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: "mfa"},
+		Spec: v1alpha1.SecurityPolicySpec{
+			Targets: v1alpha1.Targets{Zitadel: []v1alpha1.ZitadelTarget{{Connection: "default", Scope: v1alpha1.ScopeInstance}}},
+			MFA: &v1alpha1.MFASettings{
+				Enforcement: v1alpha1.EnforcementAlwaysRequired, Methods: []v1alpha1.Method{v1alpha1.MethodWebAuthn, v1alpha1.MethodTOTP},
+			},
+		},
+	}
+}
