@@ -4,6 +4,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -25,8 +26,6 @@ const (
 	requestTimeout = 30 * time.Second
 	idleTimeout    = 90 * time.Second
 	maxHeaderBytes = 64 << 10
-	// graceful is how long requests under way may take when the server ends.
-	graceful = 30 * time.Second
 )
 
 // Server serves HTTPS. It is a manager.Runnable that needs no leader.
@@ -39,8 +38,14 @@ type Server struct {
 	// ClientCAs, if not nil, are the only ones who may issue callers'
 	// certificates; nil lets callers without one in.
 	ClientCAs *x509.CertPool
-	Handler   http.Handler
-	Log       logr.Logger
+	// Plain serves HTTP instead, where somebody else ends TLS in front of it.
+	// Certificate and ClientCAs then have no say.
+	Plain   bool
+	Handler http.Handler
+	// RequestTimeout is how long a request may take, also when the server ends;
+	// zero: 30 seconds.
+	RequestTimeout time.Duration
+	Log            logr.Logger
 
 	listening atomic.Bool
 }
@@ -52,20 +57,16 @@ func (s *Server) NeedLeaderElection() bool { return false }
 // Start implements manager.Runnable. It returns when ctx has ended and requests
 // under way are answered.
 func (s *Server) Start(ctx context.Context) error {
-	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.Certificate}
-	if s.ClientCAs != nil {
-		config.ClientCAs, config.ClientAuth = s.ClientCAs, tls.RequireAndVerifyClientCert
-	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
 	if err != nil {
 		return fmt.Errorf("listening for webhook calls: %w", err)
 	}
+	timeout := cmp.Or(s.RequestTimeout, requestTimeout)
 	server := &http.Server{
 		Handler:           s.Handler,
-		TLSConfig:         config,
 		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout,
+		ReadTimeout:       timeout,
+		WriteTimeout:      timeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		// What strangers send is no error of ours.
@@ -76,13 +77,13 @@ func (s *Server) Start(ctx context.Context) error {
 	defer s.listening.Store(false)
 
 	ended := make(chan error, 1)
-	go func() { ended <- server.ServeTLS(listener, "", "") }()
+	go func() { ended <- s.serve(server, listener) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serving webhook calls: %w", err)
 	case <-ctx.Done():
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	if err := server.Shutdown(last); err != nil {
 		return fmt.Errorf("ending webhook calls: %w", err)
@@ -91,6 +92,17 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("serving webhook calls: %w", err)
 	}
 	return nil
+}
+
+func (s *Server) serve(server *http.Server, listener net.Listener) error {
+	if s.Plain {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.Certificate}
+	if s.ClientCAs != nil {
+		server.TLSConfig.ClientCAs, server.TLSConfig.ClientAuth = s.ClientCAs, tls.RequireAndVerifyClientCert
+	}
+	return server.ServeTLS(listener, "", "")
 }
 
 // Check is a healthz.Checker: the server listens.

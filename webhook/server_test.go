@@ -13,6 +13,8 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,7 +83,11 @@ func start(t *testing.T, s *webhook.Server) (client *http.Client, url string, st
 		t.Fatal(err)
 	}
 	client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool(own)}, ForceAttemptHTTP2: true}}
-	return client, "https://localhost:" + port, func() error { cancel(); return <-ended }
+	scheme := "https"
+	if s.Plain {
+		scheme = "http"
+	}
+	return client, scheme + "://localhost:" + port, func() error { cancel(); return <-ended }
 }
 
 func TestStrangersAreRefusedWhereCallersHaveCertificates(t *testing.T) {
@@ -152,6 +158,39 @@ func TestEndWaitsForRequestsUnderWay(t *testing.T) {
 	}
 	if s.Check(nil) == nil {
 		t.Error("ready after the end")
+	}
+}
+
+// Whoever sends slowly holds a place for as long as was said, and no longer.
+func TestPlainServerWithATimeoutOfItsOwn(t *testing.T) {
+	read := make(chan error, 1)
+	client, url, stop := start(t, &webhook.Server{
+		Plain: true, RequestTimeout: 50 * time.Millisecond,
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, err := io.Copy(io.Discard, r.Body)
+			read <- err
+		}),
+	})
+	resp, err := client.Post(url, "text/plain", strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(resp.Body.Close(), <-read); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("got %s, %v", resp.Status, err)
+	}
+	slow, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close() //nolint:errcheck // nobody answers it any more
+	if _, err := io.WriteString(slow, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhel"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v, want a deadline", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 

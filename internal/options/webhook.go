@@ -26,6 +26,9 @@ type Webhook struct {
 	// ClientCAFile, if not empty, has the certificates of those who may issue
 	// callers' certificates; callers without one are then refused.
 	ClientCAFile string
+	// DoorbellAddress is the host:port to hear Zitadel's doorbells on; 0 turns that
+	// off.
+	DoorbellAddress string
 	// MetricsAddress and HealthAddress are host:port; 0 turns one off.
 	MetricsAddress string
 	HealthAddress  string
@@ -46,6 +49,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", "mfa-operator-webhook-tls", "Secret in the operator's namespace that keeps the certificate; it must exist, and may be empty")
 	flags.StringVar(&o.Configuration, "configuration", "mfa-operator-webhook", "ValidatingWebhookConfiguration whose caBundle is kept up")
 	flags.StringVar(&o.ClientCAFile, "client-ca-file", "", "certificates, PEM, of those who may issue callers' certificates; callers without one are refused")
+	flags.StringVar(&o.DoorbellAddress, "doorbell-bind-address", "0", "host:port to hear Zitadel's doorbells on, in plain HTTP; 0 turns that off")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
@@ -67,6 +71,7 @@ func (o Webhook) validate() error {
 	for name, value := range map[string]string{
 		"--namespace": o.Namespace, "--bind-address": o.Address,
 		"--certificate-secret": o.CertificateSecret, "--configuration": o.Configuration,
+		"--doorbell-bind-address": o.DoorbellAddress,
 	} {
 		if value == "" {
 			errs = append(errs, errors.New(name+" must not be empty"))

@@ -17,7 +17,7 @@ func TestWebhookDefaults(t *testing.T) {
 	want := options.Webhook{
 		Namespace: "neosc-system", Address: ":9443", DNSNames: []string{"mfa-operator-webhook.neosc-system.svc"},
 		CertificateSecret: "mfa-operator-webhook-tls", Configuration: "mfa-operator-webhook",
-		MetricsAddress: "0", HealthAddress: ":8081", LogLevel: "info", LogFormat: "json",
+		DoorbellAddress: "0", MetricsAddress: "0", HealthAddress: ":8081", LogLevel: "info", LogFormat: "json",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -28,12 +28,13 @@ func TestEveryWebhookFlag(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "from-the-pod")
 	got, err := options.ParseWebhook([]string{
 		"--namespace=security", "--kubeconfig=/tmp/config", "--bind-address=127.0.0.1:1", "--dns-name=a.example", "--dns-name=b.example",
-		"--certificate-secret=s", "--configuration=c", "--client-ca-file=/tmp/ca", "--metrics-bind-address=:9090",
+		"--certificate-secret=s", "--configuration=c", "--client-ca-file=/tmp/ca", "--doorbell-bind-address=:9080", "--metrics-bind-address=:9090",
 		"--health-probe-bind-address=0", "--log-level=debug", "--log-format=console",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
-		CertificateSecret: "s", Configuration: "c", ClientCAFile: "/tmp/ca", MetricsAddress: ":9090", HealthAddress: "0",
+		CertificateSecret: "s", Configuration: "c", ClientCAFile: "/tmp/ca",
+		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0",
 		LogLevel: "debug", LogFormat: "console",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -56,6 +57,7 @@ func TestWebhookRefusals(t *testing.T) {
 	}{
 		{"--namespace=", []string{"--namespace"}, "the certificate needs a place"},
 		{"--bind-address=", []string{"--bind-address"}, "that would be any port"},
+		{"--doorbell-bind-address=", []string{"--doorbell-bind-address"}, "the same; off is 0"},
 		{"--certificate-secret= --configuration=", []string{"--certificate-secret", "--configuration"}, "every mistake is told at once"},
 		{"--dns-name=https://x", []string{"--dns-name"}, "a name is no URL"},
 		{"--dns-name=*.svc", []string{"--dns-name"}, "nobody else's name"},

@@ -48,7 +48,7 @@ func InstallDoorbell(ctx context.Context, c client.Client) error {
 // StartDoorbell hears doorbells in this process, on loopback, as the webhook
 // does. url is where.
 func StartDoorbell(config *rest.Config, log logr.Logger) (url string, stop func() error, err error) {
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return "", nil, err
 	}
@@ -59,10 +59,11 @@ func StartDoorbell(config *rest.Config, log logr.Logger) (url string, stop func(
 	if err != nil {
 		return "", nil, fmt.Errorf("making the webhook's manager: %w", err)
 	}
-	if err := zitadelevents.Setup(mgr, OperatorNamespace, address); err != nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := zitadelevents.Setup(ctx, mgr, OperatorNamespace, address); err != nil {
+		cancel()
 		return "", nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	return "http://" + address, func() error {

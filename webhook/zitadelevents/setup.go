@@ -1,6 +1,7 @@
 package zitadelevents
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,11 +13,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/internal/doorbell"
+	"github.com/neosc/mfa-operator/webhook"
 )
 
-// Setup makes the manager hear doorbells on address, host:port. namespace is the
-// operator's own.
-func Setup(mgr ctrl.Manager, namespace, address string) error {
+// callTimeout bounds a call. Zitadel waits for three seconds.
+const callTimeout = 5 * time.Second
+
+// Setup makes the manager hear doorbells on address, host:port, and be ready once
+// it does. namespace is the operator's own.
+//
+// It hears them in plain HTTP: whoever brings Zitadel's calls into the cluster
+// ends their TLS, with a certificate that Zitadel trusts, and a signature
+// protects them from there.
+func Setup(ctx context.Context, mgr ctrl.Manager, namespace, address string) error {
 	log := mgr.GetLogger().WithName("doorbell")
 	// A cache of its own: the manager's can watch one Secret by name, and that
 	// is another.
@@ -28,6 +37,11 @@ func Setup(mgr ctrl.Manager, namespace, address string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("making the cache of doorbell keys: %w", err)
+	}
+	// The manager serves when its caches are filled, so this one must know by then
+	// what it is to hold; the first call would wait for that otherwise.
+	if _, err := secrets.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false)); err != nil {
+		return fmt.Errorf("watching doorbell keys: %w", err)
 	}
 	ringer := newRinger(mgr.GetClient(), namespace, log)
 	keys := keyring{secrets, namespace}
@@ -41,8 +55,12 @@ func Setup(mgr ctrl.Manager, namespace, address string) error {
 	if err := mgr.Add(ringer); err != nil {
 		return fmt.Errorf("adding the ringer: %w", err)
 	}
-	if err := mgr.Add(&Server{address: address, handler: mux, log: log}); err != nil {
+	serving := &webhook.Server{Address: address, Plain: true, Handler: mux, RequestTimeout: callTimeout, Log: log}
+	if err := mgr.Add(serving); err != nil {
 		return fmt.Errorf("adding the server of doorbells: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("doorbell", serving.Check); err != nil {
+		return fmt.Errorf("adding the readiness check of doorbells: %w", err)
 	}
 	return nil
 }

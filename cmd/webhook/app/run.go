@@ -31,6 +31,7 @@ import (
 	"github.com/neosc/mfa-operator/webhook"
 	"github.com/neosc/mfa-operator/webhook/admission"
 	"github.com/neosc/mfa-operator/webhook/certificates"
+	"github.com/neosc/mfa-operator/webhook/zitadelevents"
 )
 
 // Run serves until ctx ends. args are the flags of options.ParseWebhook; logs go
@@ -109,6 +110,11 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	if err := mgr.Add(serving); err != nil {
 		return fmt.Errorf("adding the server: %w", err)
 	}
+	if o.DoorbellAddress != "0" {
+		if err := zitadelevents.Setup(ctx, mgr, o.Namespace, o.DoorbellAddress); err != nil {
+			return err
+		}
+	}
 
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding the liveness check: %w", err)
@@ -148,8 +154,8 @@ func listen(ctx context.Context, informers cache.Informers, published toolscache
 }
 
 // cacheOptions keep in memory, and ask the right to watch, only what is needed.
-// Of Secrets that is one: those beside it are credentials for Zitadel, which
-// this process must not hold.
+// Of Secrets that is one, and that of doorbells by its own cache: those beside
+// them are credentials for Zitadel, which this process must not hold.
 func cacheOptions(o options.Webhook) cache.Options {
 	named := func(name string) fields.Selector { return fields.OneTermEqualSelector("metadata.name", name) }
 	return cache.Options{
