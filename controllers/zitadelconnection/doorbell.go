@@ -150,7 +150,7 @@ func (d *Doorbell) installed(ctx context.Context) (*corev1.Secret, error) {
 		switch {
 		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
 			return nil, kube.Refuse(v1alpha1.ReasonDoorbellNotInstalled,
-				"there is no %s %s in namespace %s, or the operator may not read it; both come with the operator's manifests, apply them again", kind, key.Name, key.Namespace)
+				"there is no %s %s in namespace %s, or the operator may not read it; both come with what lets the webhook hear doorbells: the chart's value webhook.doorbell.enabled, or config/doorbell", kind, key.Name, key.Namespace)
 		case err != nil:
 			return nil, fmt.Errorf("reading %s %s: %w", kind, key.Name, err)
 		}

@@ -6,19 +6,21 @@ package doorbell
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
-	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/controlplane"
@@ -46,11 +48,9 @@ func TestAChangeIsRepairedWhenItRings(t *testing.T) {
 	stop, err := harness.StartManager(env, logs, "--resync=12h", "--log-level=debug")
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(stop()).To(Succeed()) })
-	url, stopBell, err := harness.StartDoorbell(env.Config, zap.New(zap.WriteTo(logs), zap.Level(zapcore.DebugLevel)))
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(stopBell()).To(Succeed()) })
+	bell := startWebhook(t, env, c, logs)
 
-	conn, mfa := connection(t, zitadel, url), policy()
+	conn, mfa := connection(t, zitadel, "http://"+bell), policy()
 	for _, obj := range []client.Object{credential(zitadel), conn, mfa} {
 		g.Expect(c.Create(t.Context(), obj)).To(Succeed())
 	}
@@ -77,6 +77,33 @@ func TestAChangeIsRepairedWhenItRings(t *testing.T) {
 			return ptr.Deref(drift.Editor, v1alpha1.Editor{}).UserID
 		}).Should(Equal(adam))
 	}
+}
+
+// startWebhook runs the whole webhook, and returns where it hears doorbells.
+func startWebhook(t *testing.T, env *envtest.Environment, c client.Client, logs *harness.Recorder) (bell string) {
+	t.Helper()
+	g := NewWithT(t)
+	bell, err := harness.FreeAddress()
+	g.Expect(err).NotTo(HaveOccurred())
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	g.Expect(os.WriteFile(kubeconfig, env.KubeConfig, 0o600)).To(Succeed())
+	g.Expect(harness.InstallWebhook(t.Context(), c)).To(Succeed())
+	running, err := harness.StartWebhook(kubeconfig, logs, "--log-level=debug", "--doorbell-bind-address="+bell)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(running.Stop()).To(Succeed()) })
+	g.Expect(running.AwaitReady(t.Context())).To(Succeed(), "log:\n%s", logs)
+	g.Expect(harness.Redirect(t.Context(), c, running.URL)).To(Succeed())
+
+	// Ready means that both are heard, and neither at the other's door.
+	ring, err := http.Post("http://"+bell+"/zitadel/v1/ring/default", "application/json", nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(ring.Body.Close()).To(Succeed())
+	g.Expect(ring.StatusCode).To(Equal(http.StatusUnauthorized), "nobody signed it")
+	review, err := http.Post("http://"+bell+"/admission/v1/securitypolicies", "application/json", nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(review.Body.Close()).To(Succeed())
+	g.Expect(review.StatusCode).To(Equal(http.StatusNotFound))
+	return bell
 }
 
 func credential(zitadel *zitadeltest.Server) *corev1.Secret {

@@ -23,13 +23,13 @@ import (
 	"github.com/neosc/mfa-operator/webhook/zitadelevents"
 )
 
-// InstallDoorbell applies config/rbac/doorbell.yaml.
+// InstallDoorbell applies config/doorbell/objects.yaml.
 func InstallDoorbell(ctx context.Context, c client.Client) error {
 	root, err := controlplane.Root()
 	if err != nil {
 		return err
 	}
-	manifests, err := os.ReadFile(filepath.Join(root, "config", "rbac", "doorbell.yaml"))
+	manifests, err := os.ReadFile(filepath.Join(root, "config", "doorbell", "objects.yaml"))
 	if err != nil {
 		return fmt.Errorf("reading the doorbell's manifests: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -76,8 +77,17 @@ func TestChartIsInSync(t *testing.T) {
 // Both ways to install give the same rights, kinds and Pod.
 func TestChartEqualsConfig(t *testing.T) {
 	t.Parallel()
-	fromChart, fromConfig := rendered(t), kustomization(t, "default")
+	t.Run("by default", func(t *testing.T) {
+		chartEqualsConfig(t, rendered(t), kustomization(t, "default"), false)
+	})
+	t.Run("with a doorbell", func(t *testing.T) {
+		fromChart := rendered(t, set(`webhook.doorbell.enabled=true`)...)
+		chartEqualsConfig(t, fromChart, overlay(t, withDoorbell), true)
+	})
+}
 
+func chartEqualsConfig(t *testing.T, fromChart, fromConfig []*unstructured.Unstructured, rings bool) {
+	t.Helper()
 	t.Run("rights", func(t *testing.T) {
 		if d := cmp.Diff(rights(t, fromConfig), rights(t, fromChart)); d != "" {
 			t.Errorf("config (-) and chart (+) differ:\n%s", d)
@@ -137,13 +147,31 @@ func TestChartEqualsConfig(t *testing.T) {
 				g.Expect(pod.Labels).To(gomega.HaveKeyWithValue(name, value))
 			}
 			g.Expect(deployment(t, list, manager).Spec.Template.Labels).NotTo(gomega.HaveKeyWithValue("app.kubernetes.io/component", "webhook"))
-			g.Expect(service.Spec.Ports).To(gomega.ConsistOf(gomega.And(
-				gomega.HaveField("Port", int32(443)), gomega.HaveField("TargetPort.StrVal", "https"))))
+			ports := map[int32]string{}
+			for _, port := range service.Spec.Ports {
+				ports[port.Port] = port.TargetPort.StrVal
+			}
 			o := webhookPod(t, pod.Spec)
+			leads, kept := map[int32]string{443: "https"}, []string{o.CertificateSecret}
+			leases := only[coordinationv1.Lease](t, list, "Lease")
+			if rings {
+				leads[80], kept = "doorbell", append(kept, doorbell.Name)
+				g.Expect(leases).To(gomega.ConsistOf(gomega.HaveField("Name", doorbell.Name)))
+				g.Expect(leases[0].Namespace).To(gomega.Equal(namespace))
+				g.Expect(leases[0].Annotations).To(gomega.BeEmpty(), "applying it again must not take rings away")
+			} else {
+				g.Expect(leases).To(gomega.BeEmpty(), "nobody listens")
+			}
+			g.Expect(o.DoorbellAddress != "0").To(gomega.Equal(rings))
+			g.Expect(ports).To(gomega.Equal(leads))
 			g.Expect(o.DNSNames).To(gomega.Equal([]string{service.Name + "." + service.Namespace + ".svc"}))
-			secret := only[corev1.Secret](t, list, "Secret")[0]
-			g.Expect(secret.Name).To(gomega.Equal(o.CertificateSecret))
-			g.Expect(secret.Data).To(gomega.BeEmpty(), "applying it again must not take the certificate away")
+			var secrets []string
+			for _, secret := range only[corev1.Secret](t, list, "Secret") {
+				secrets = append(secrets, secret.Name)
+				g.Expect(secret.Namespace).To(gomega.Equal(namespace))
+				g.Expect(secret.Data).To(gomega.BeEmpty(), "applying it again must not take certificate or keys away")
+			}
+			g.Expect(secrets).To(gomega.ConsistOf(kept))
 			g.Expect(configuration(t, list).Name).To(gomega.Equal(o.Configuration))
 		}
 	})
@@ -364,7 +392,8 @@ func TestChartValues(t *testing.T) {
 func TestChartUnderAnotherName(t *testing.T) {
 	t.Parallel()
 	g := gomega.NewWithT(t)
-	list := objects(t, output(t, tool(t, "helm"), "template", "security", chart, "--namespace", "elsewhere"))
+	args := append([]string{"template", "security", chart, "--namespace", "elsewhere"}, set(`webhook.doorbell.enabled=true`)...)
+	list := objects(t, output(t, tool(t, "helm"), args...))
 	names := map[string]bool{}
 	for _, obj := range list {
 		if obj.GetKind() != "CustomResourceDefinition" && obj.GetName() != doorbell.Name {
@@ -372,6 +401,8 @@ func TestChartUnderAnotherName(t *testing.T) {
 		}
 		names[obj.GetKind()+" "+obj.GetName()] = true
 	}
+	g.Expect(names).To(gomega.HaveKey("Secret " + doorbell.Name))
+	g.Expect(names).To(gomega.HaveKey("Lease " + doorbell.Name))
 	for _, b := range only[rbacv1.RoleBinding](t, list, "RoleBinding") {
 		g.Expect(names).To(gomega.HaveKey(b.RoleRef.Kind + " " + b.RoleRef.Name))
 		g.Expect(names).To(gomega.HaveKey("ServiceAccount " + b.Subjects[0].Name))
@@ -392,6 +423,8 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`manager.audit.cloudEventsURL="http://siem.example.com"`, "/manager/audit/cloudEventsURL", "who signed in would cross the network for all to read"},
 		{`manager.metrics.port=8081`, "/manager/metrics/port", "taken by the probes"},
 		{`webhook.failurePolicy="Warn"`, "/webhook/failurePolicy", "not a word of Kubernetes'"},
+		{`webhook={"enabled":false,"doorbell":{"enabled":true}}`, "/webhook/doorbell/enabled", "nobody would hear it"},
+		{`webhook.metrics.port=9080`, "/webhook/metrics/port", "taken by doorbells"},
 		{`webhook.replicas=0`, "/webhook/replicas", "nobody would answer, and every change be refused"},
 		{`webhook.metrics.port=9443`, "/webhook/metrics/port", "taken by the webhook"},
 		{`webhook.serviceAccount.create=false`, "/webhook/serviceAccount", "would give the rights to the namespace's default account"},

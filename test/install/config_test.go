@@ -184,12 +184,7 @@ func (c *cluster) bindingsResolve(want int) {
 func TestConfigInAnotherNamespace(t *testing.T) {
 	t.Parallel()
 	g := gomega.NewWithT(t)
-	dir := t.TempDir()
-	base, err := filepath.Rel(dir, root(t, "config", "default"))
-	g.Expect(err).NotTo(gomega.HaveOccurred())
-	overlay := "namespace: elsewhere\nresources: [" + base + "]\n"
-	g.Expect(os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600)).To(gomega.Succeed())
-	for _, obj := range objects(t, output(t, tool(t, "kustomize"), "build", dir)) {
+	for _, obj := range overlay(t, "namespace: elsewhere") {
 		g.Expect(mentions(obj.Object, namespace)).To(gomega.BeFalse(), "%s %s is tied to %s", obj.GetKind(), obj.GetName(), namespace)
 	}
 }
@@ -213,6 +208,27 @@ func mentions(value any, text string) bool {
 		return v == text
 	}
 	return false
+}
+
+// overlay is what users make of config/default with a line of their own. Paths in
+// it begin with config/.
+func overlay(t *testing.T, line string) []*unstructured.Unstructured {
+	t.Helper()
+	return objects(t, overlayManifests(t, line))
+}
+
+func overlayManifests(t *testing.T, line string) string {
+	t.Helper()
+	dir := t.TempDir()
+	base, err := filepath.Rel(dir, root(t, "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll("resources: [config/default]\n"+line+"\n", "config/", base+"/")
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return output(t, tool(t, "kustomize"), "build", dir)
 }
 
 // kustomization renders a folder of config/.

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/onsi/gomega"
+	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -25,18 +27,19 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/manager/app"
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
 const serviceAccount = "system:serviceaccount:" + namespace + ":" + manager
 
-// The other way to apply config/, and what the manager may do with it.
+// The other way to apply config/, with a doorbell, and what the manager and the
+// webhook may do with it.
 func TestConfigWithKustomize(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	manifests := output(t, tool(t, "kustomize"), "build", "config/default")
-	c.do(manifests, kubectl(t), "apply", "--server-side", "--validate=strict", "-f", "-")
+	c.do(overlayManifests(t, withDoorbell), kubectl(t), "apply", "--server-side", "--validate=strict", "-f", "-")
 	c.kindsEstablished()
 
 	t.Run("the manager may do this and nothing else", func(t *testing.T) {
@@ -203,7 +206,9 @@ func (c *cluster) allowed(user, verb, group, resource, subresource, in, name str
 // managerWorks runs the real manager as its service account, on the samples and
 // a fake Zitadel, from the first lease to the last clean-up.
 func (c *cluster) managerWorks() {
-	zitadel := zitadeltest.Start(c.t, zitadeltest.Options{})
+	zitadel := zitadeltest.Start(c.t, zitadeltest.Options{DenyList: []string{}})
+	bell, err := harness.FreeAddress()
+	c.Expect(err).NotTo(gomega.HaveOccurred())
 	for _, organization := range []string{"acme", "globex"} {
 		zitadel.AddOrganization(organization)
 	}
@@ -216,11 +221,12 @@ func (c *cluster) managerWorks() {
 			number, err := strconv.ParseInt(port, 10, 32)
 			c.Expect(err).NotTo(gomega.HaveOccurred())
 			conn.Spec.Domain, conn.Spec.Port, conn.Spec.Insecure = host, ptr.To(int32(number)), true
+			conn.Spec.Events.Webhook = v1alpha1.EventsWebhook{Enabled: true, URL: "http://" + bell}
 			c.Expect(c.client.Create(c.t.Context(), conn)).To(gomega.Succeed())
 		}
 	}
 	// The webhook is asked about all that follows.
-	running := c.startWebhook()
+	running := c.startWebhook("--doorbell-bind-address=" + bell)
 	c.Expect(harness.Redirect(c.t.Context(), c.client, running.URL)).To(gomega.Succeed())
 	policies := only[v1alpha1.SecurityPolicy](c.t, samples, "SecurityPolicy")
 	for _, p := range policies {
@@ -246,6 +252,7 @@ func (c *cluster) managerWorks() {
 		}
 		c.Eventually(reason).WithArguments(p).Should(gomega.Equal(want), "%s; log:\n%s", p.Name, logs)
 	}
+	c.rings(zitadel)
 	// Deletion releases the claims, by all three ways to leave.
 	for _, p := range policies {
 		c.Expect(c.client.Delete(c.t.Context(), p)).To(gomega.Succeed())
@@ -271,6 +278,25 @@ func (c *cluster) managerWorks() {
 			c.t.Errorf("a right is missing: %s", line)
 		}
 	}
+}
+
+// rings checks that a change at Zitadel arrives by the doorbell, which takes
+// rights of both.
+func (c *cluster) rings(zitadel *zitadeltest.Server) {
+	conn := &v1alpha1.ZitadelConnection{}
+	c.Eventually(func() []metav1.Condition {
+		c.get(conn, "default")
+		return conn.Status.Conditions
+	}).Should(gomega.ContainElement(gomega.HaveField("Reason", v1alpha1.ReasonDoorbellInPlace)))
+	heard := func() string {
+		lease := &coordinationv1.Lease{}
+		c.get(lease, namespace+"/"+doorbell.Name)
+		return lease.Annotations[doorbell.AnnotationPrefix+conn.Name]
+	}
+	before := heard()
+	adam := zitadel.AddHuman(zitadel.DefaultOrganizationID(), "adam", "adam@example.com")
+	zitadel.As(adam).ChangeLoginPolicy("", func(p *policypb.LoginPolicy) { p.ForceMfa = !p.ForceMfa })
+	c.Eventually(heard).ShouldNot(gomega.Equal(before))
 }
 
 // startManager runs the manager in this process as its service account.

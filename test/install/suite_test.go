@@ -43,6 +43,9 @@ const (
 	manager   = "mfa-operator-manager"
 	hook      = "mfa-operator-webhook"
 
+	// withDoorbell is what an overlay of config/default adds for doorbells.
+	withDoorbell = "components: [config/doorbell]"
+
 	// patience is how long a test waits for something that must come.
 	patience = 30 * time.Second
 )
@@ -309,6 +312,9 @@ func webhookPod(t *testing.T, pod corev1.PodSpec) options.Webhook {
 	g.Expect(err).NotTo(gomega.HaveOccurred(), "the webhook must understand its flags: %v", c.Args)
 	g.Expect(o.HealthAddress).To(gomega.HaveSuffix(":%d", portOf(c, "health")))
 	g.Expect(o.Address).To(gomega.HaveSuffix(":%d", portOf(c, "https")))
+	if o.DoorbellAddress != "0" {
+		g.Expect(o.DoorbellAddress).To(gomega.HaveSuffix(":%d", portOf(c, "doorbell")))
+	}
 	return o
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/onsi/gomega"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -11,10 +12,10 @@ const webhookAccount = "system:serviceaccount:" + namespace + ":" + hook
 
 // startWebhook runs the real webhook as its service account, until the end of
 // the test, and waits until it is ready.
-func (c *cluster) startWebhook() *harness.Webhook {
+func (c *cluster) startWebhook(flags ...string) *harness.Webhook {
 	c.t.Helper()
 	logs := &harness.Recorder{}
-	running, err := harness.StartWebhook(c.writeKubeconfig("webhook", webhookAccount), logs)
+	running, err := harness.StartWebhook(c.writeKubeconfig("webhook", webhookAccount), logs, flags...)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.t.Cleanup(func() {
 		if err := running.Stop(); err != nil {
@@ -37,6 +38,8 @@ var (
 	webhookMayAtHome = []right{
 		{"", "configmaps", "get list watch", "the census, and who holds what"},
 		{"", "secrets:" + hook + "-tls", "get list watch update", "its certificate; this one only"},
+		{"", "secrets:" + doorbell.Name, "get list watch", "the keys that doorbells are signed with; this one only"},
+		{"coordination.k8s.io", "leases:" + doorbell.Name, "patch", "that a bell rang; this one only"},
 	}
 )
 
@@ -54,6 +57,7 @@ func (c *cluster) webhookMayNot() {
 		{"update", registration, "validatingwebhookconfigurations", "", "", "another", "other webhooks' trust"},
 		{"create", registration, "validatingwebhookconfigurations", "", "", "", "to be asked about more"},
 		{"update", registration, "mutatingwebhookconfigurations", "", "", hook, "to change what is stored"},
+		{"update", "", "secrets", "", namespace, doorbell.Name, "the keys are the manager's to write"},
 		{"create", "coordination.k8s.io", "leases", "", namespace, "", "there is no leader among equals"},
 	} {
 		c.Expect(c.allowed(webhookAccount, no.verb, no.group, no.resource, no.subresource, no.namespace, no.name)).To(gomega.BeFalse(),
