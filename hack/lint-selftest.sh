@@ -56,6 +56,7 @@ internal/zitadel                 ~/internal/idp google.golang.org/grpc github.co
 internal/zitadel_test            ~/internal/zitadel/zitadeltest
 internal/zitadel/zitadeltest     ~/internal/idp google.golang.org/grpc !~/controllers
 internal/doorbell                !~/api/v1alpha1 !~/internal/idp !net/http !google.golang.org/grpc !k8s.io/apimachinery
+internal/doorbell_test           github.com/zitadel/zitadel-go
 internal/sealed                  ~/internal/mfa !~/internal/ledger !~/controllers !~/webhook/mfaapi
 internal/ledger                  ~/api/v1alpha1 ~/internal/audit !~/internal/sealed !~/controllers !~/webhook/mfaapi !google.golang.org/grpc
 internal/kube                    ~/api/v1alpha1 ~/internal/idp !~/controllers/securitypolicy !~/webhook/mfaapi !~/cmd/manager/app !github.com/spf13/pflag !flag

@@ -1,7 +1,8 @@
 // Command devcluster starts everything on this machine and shows the main job:
-// a control plane, a Zitadel (the simulator, or a real one), the manager; then a
-// policy is applied, comes into force, is weakened behind the operator's back
-// and is repaired. It stays up until Ctrl-C and leaves nothing behind.
+// a control plane, a Zitadel (the simulator, or a real one), the manager and the
+// webhook; then a policy is applied, comes into force, is weakened behind the
+// operator's back and is repaired, and one that would lock everybody out is
+// refused. It stays up until Ctrl-C and leaves nothing behind.
 package main
 
 import (
@@ -36,6 +37,7 @@ func signals() context.Context {
 type options struct {
 	demo      bool
 	manager   string
+	webhook   string
 	domain    string
 	port      uint16
 	tokenFile string
@@ -46,6 +48,7 @@ func parse(args []string) (options, error) {
 	flags := pflag.NewFlagSet("devcluster", pflag.ContinueOnError)
 	flags.BoolVar(&o.demo, "demo", false, "end after the walk-through, with exit code 0 if every step worked and 1 if not")
 	flags.StringVar(&o.manager, "manager", "bin/manager", "the manager's binary")
+	flags.StringVar(&o.webhook, "webhook", "bin/webhook", "the webhook's binary")
 	flags.StringVar(&o.domain, "zitadel-domain", "", "use a real Zitadel at this external domain instead of the simulator; nothing is written to it")
 	flags.Uint16Var(&o.port, "zitadel-port", 443, "its external port")
 	flags.StringVar(&o.tokenFile, "zitadel-token-file", "", "file with a personal access token for it")
@@ -58,7 +61,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-var errManagerEnded = errors.New("the manager ended by itself")
+var errEnded = errors.New("ended by itself")
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	o, err := parse(args)
@@ -70,13 +73,13 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	log.SetLogger(logr.Discard())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &stage{screen: screen{out}, managerEnded: func() { cancel(errManagerEnded) }}
+	s := &stage{screen: screen{out}, ended: func(name string) { cancel(fmt.Errorf("the %s %w", name, errEnded)) }}
 	defer func() {
-		if errors.Is(context.Cause(ctx), errManagerEnded) {
-			err = errManagerEnded // whatever else failed, failed of this
+		if cause := context.Cause(ctx); errors.Is(cause, errEnded) {
+			err = cause // whatever else failed, failed of this
 		}
 		if err != nil {
-			s.showManagerLog() // the file goes with the stage
+			s.showLogs() // the files go with the stage
 		}
 		err = errors.Join(err, s.clear())
 	}()

@@ -16,11 +16,11 @@ import (
 // TestDemo runs the walk-through with the real binaries, and looks for what it
 // leaves behind.
 func TestDemo(t *testing.T) {
-	manager := buildManager(t)
+	binaries := build(t, "manager", "webhook")
 	t.Run("to its end", func(t *testing.T) {
 		temporary := emptyTemporaryFolder(t)
 		screen := &syncBuffer{}
-		if err := run(t.Context(), []string{"--demo", "--manager=" + manager}, screen); err != nil {
+		if err := run(t.Context(), append([]string{"--demo"}, binaries...), screen); err != nil {
 			t.Fatalf("%v\n%s", err, screen)
 		}
 		for _, want := range []string{
@@ -28,6 +28,9 @@ func TestDemo(t *testing.T) {
 			"login.forceMfa                             false      <- was true",
 			"DriftRepaired   pol-mfa-required",
 			"mallory (user ",
+			"Warning: of 6 users in scope 0 will be asked to set up a factor at their next sign-in and 6 will be blocked",
+			`The SecurityPolicy "no-passwords" is invalid`,
+			"none of 6 users could sign in any more",
 			"Every step worked.",
 		} {
 			if !strings.Contains(screen.String(), want) {
@@ -42,7 +45,7 @@ func TestDemo(t *testing.T) {
 		defer interrupt()
 		screen := &syncBuffer{}
 		screen.when("Everything is up.", interrupt)
-		if err := run(ctx, []string{"--manager=" + manager}, screen); err != nil {
+		if err := run(ctx, binaries, screen); err != nil {
 			t.Fatalf("%v\n%s", err, screen)
 		}
 		if !strings.Contains(screen.String(), "export KUBECONFIG=") {
@@ -52,23 +55,34 @@ func TestDemo(t *testing.T) {
 	})
 }
 
-// TestManagerThatEnds is told at once, with what it said last: its log is gone
+// TestProcessThatEnds is told at once, with what it said last: its log is gone
 // with everything else.
-func TestManagerThatEnds(t *testing.T) {
-	manager := filepath.Join(t.TempDir(), "manager")
-	if err := os.WriteFile(manager, []byte("#!/bin/sh\necho the last words\nexit 3\n"), 0o700); err != nil {
-		t.Fatal(err)
+func TestProcessThatEnds(t *testing.T) {
+	dir := t.TempDir()
+	for name, script := range map[string]string{"lasting": "exec sleep 600", "ending": "echo the last words\nexit 3"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	temporary := emptyTemporaryFolder(t)
-	screen := &syncBuffer{}
-	err := run(t.Context(), []string{"--demo", "--manager=" + manager}, screen)
-	if !errors.Is(err, errManagerEnded) {
-		t.Errorf("got %v, want %v", err, errManagerEnded)
+	for _, c := range []struct{ who, manager, webhook string }{
+		{"the manager", "ending", "lasting"},
+		{"the webhook", "lasting", "ending"},
+	} {
+		t.Run(c.who, func(t *testing.T) {
+			temporary := emptyTemporaryFolder(t)
+			screen := &syncBuffer{}
+			err := run(t.Context(), []string{
+				"--demo", "--manager=" + filepath.Join(dir, c.manager), "--webhook=" + filepath.Join(dir, c.webhook),
+			}, screen)
+			if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), c.who) {
+				t.Errorf("got %v, want %s %v", err, c.who, errEnded)
+			}
+			if !strings.Contains(screen.String(), "the last words") {
+				t.Errorf("the screen does not show the end of the log:\n%s", screen)
+			}
+			expectNothingLeft(t, temporary)
+		})
 	}
-	if !strings.Contains(screen.String(), "the last words") {
-		t.Errorf("the screen does not show the end of the log:\n%s", screen)
-	}
-	expectNothingLeft(t, temporary)
 }
 
 func TestRealZitadelNeedsDomainAndToken(t *testing.T) {
@@ -78,13 +92,19 @@ func TestRealZitadelNeedsDomainAndToken(t *testing.T) {
 	}
 }
 
-func buildManager(t *testing.T) string {
+// build builds programs of this repository, and returns the flags that name
+// them.
+func build(t *testing.T, names ...string) (flags []string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "manager")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../manager").CombinedOutput(); err != nil {
-		t.Fatalf("building the manager: %v\n%s", err, out)
+	dir := t.TempDir()
+	for _, name := range names {
+		binary := filepath.Join(dir, name)
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../"+name).CombinedOutput(); err != nil {
+			t.Fatalf("building the %s: %v\n%s", name, err, out)
+		}
+		flags = append(flags, "--"+name+"="+binary)
 	}
-	return binary
+	return flags
 }
 
 // emptyTemporaryFolder becomes the temporary folder of everything the test

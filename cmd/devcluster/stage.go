@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -35,8 +34,8 @@ type stage struct {
 	target    zitadel.Config      // where and as whom the operator works
 	reader    *zitadel.Client     // reads back what Zitadel holds
 
-	managerLog   string
-	managerEnded func() // called when the manager ends, for whatever reason
+	processes []process
+	ended     func(name string) // called when a process ends, for whatever reason
 
 	undo []func() error
 }
@@ -82,7 +81,15 @@ func (s *stage) setUp(ctx context.Context, o options) (err error) {
 		return err
 	}
 	s.later(s.reader.Close)
-	return s.step("Starting the operator", func() error { return s.startManager(ctx, o.manager) })
+	return s.step("Starting the operator", func() error {
+		if _, err := s.run(ctx, "create", "namespace", operatorNamespace); err != nil {
+			return err
+		}
+		if err := s.start("manager", o.manager, "--health-probe-bind-address=0"); err != nil {
+			return err
+		}
+		return s.startWebhook(ctx, o.webhook)
+	})
 }
 
 func (s *stage) startControlPlane() error {
@@ -153,55 +160,6 @@ func config(domain string, port uint16, token string) zitadel.Config {
 	}
 }
 
-// startManager runs the real binary as a process of its own.
-func (s *stage) startManager(ctx context.Context, binary string) error {
-	if _, err := os.Stat(binary); err != nil {
-		return fmt.Errorf("there is no %s; run \"make build\"", binary)
-	}
-	if _, err := s.run(ctx, "create", "namespace", operatorNamespace); err != nil {
-		return err
-	}
-	s.managerLog = filepath.Join(s.dir, "manager.log")
-	log, err := os.Create(s.managerLog)
-	if err != nil {
-		return fmt.Errorf("making the log: %w", err)
-	}
-	cmd := exec.Command(binary, "--kubeconfig="+s.kubeconfig, "--namespace="+operatorNamespace,
-		"--health-probe-bind-address=0", "--log-format=console")
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we stop it in order
-	if err := cmd.Start(); err != nil {
-		return errors.Join(fmt.Errorf("starting the manager: %w", err), log.Close())
-	}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- errors.Join(cmd.Wait(), log.Close())
-		s.managerEnded()
-	}()
-	s.later(func() error {
-		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-			return errors.Join(err, <-ended)
-		}
-		return nil
-	})
-	s.quote(strings.Join(cmd.Args, " "))
-	return nil
-}
-
-// managerLines is how much of the manager's log a failure shows.
-const managerLines = 20
-
-// showManagerLog shows the end of the manager's log, if there is one.
-func (s *stage) showManagerLog() {
-	text, err := os.ReadFile(s.managerLog)
-	if err != nil {
-		return // it was never started
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	s.say("The end of the manager's log:\n")
-	s.quote(strings.Join(lines[max(0, len(lines)-managerLines):], "\n"))
-}
-
 // kubectlShown runs kubectl and shows command and output.
 func (s *stage) kubectlShown(ctx context.Context, args ...string) error {
 	s.quote("$ kubectl " + strings.Join(args, " "))
@@ -238,6 +196,6 @@ func (s *stage) invite() {
    kubectl -n %[2]s get events
    kubectl -n %[2]s patch secpol pol-mfa-required --type=merge -p '{"spec":{"mode":"Audit"}}'
 
-The manager logs to %s.
-Ctrl-C ends everything and leaves nothing behind.`, s.kubeconfig, operatorNamespace, s.managerLog)
+Manager and webhook log to manager.log and webhook.log in %s.
+Ctrl-C ends everything and leaves nothing behind.`, s.kubeconfig, operatorNamespace, s.dir)
 }

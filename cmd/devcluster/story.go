@@ -68,6 +68,11 @@ func simulated(ctx context.Context, s *stage) error {
 		func() error {
 			return s.step("The operator repairs it", func() error { return repaired(ctx, s, after) })
 		},
+		func() error {
+			return s.step("Somebody asks what forbidding passwords would do, while nobody has a passkey: it is refused", func() error {
+				return refused(ctx, s)
+			})
+		},
 	)
 }
 
@@ -219,6 +224,39 @@ func repaired(ctx context.Context, s *stage, wanted idp.Settings) error {
 	}
 	return s.kubectlShown(ctx, "-n", operatorNamespace, "get", "secpol", "pol-mfa-required", "-o",
 		`jsonpath={.status.conditions[?(@.type=="DriftDetected")].message}{"\n"}`)
+}
+
+// lockout forbids what everybody at the instance signs in with.
+const lockout = `apiVersion: security.neosc.io/v1alpha1
+kind: SecurityPolicy
+metadata:
+  name: no-passwords
+  namespace: ` + operatorNamespace + `
+spec:
+  targets:
+    zitadel:
+    - connection: default
+      scope: Instance
+  login:
+    passwordLogin: Forbidden
+`
+
+// refused asks about the lock-out, and shows what the webhook says. It counts on
+// the census, so it asks until everybody is counted.
+func refused(ctx context.Context, s *stage) error {
+	var said string
+	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		var err error
+		said, err = s.runWithInput(ctx, []byte(lockout), "apply", "--dry-run=server", "-f", "-")
+		return err != nil && strings.Contains(said, "users could sign in any more"), nil
+	})
+	s.quote("$ kubectl apply --dry-run=server -f - <<'POLICY'")
+	s.quote(lockout + "POLICY")
+	s.quote(said)
+	if err != nil {
+		return fmt.Errorf("the lock-out is not refused: %w", err)
+	}
+	return nil
 }
 
 // auditManifest is the sample with its mode lowered.

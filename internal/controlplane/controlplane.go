@@ -6,6 +6,7 @@ package controlplane
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -84,4 +85,14 @@ func Root() (string, error) {
 		}
 		dir = parent
 	}
+}
+
+// FreeAddress is a host:port on loopback that nobody listens on now, for what is
+// to run beside the control plane.
+func FreeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
 }

@@ -110,7 +110,7 @@ func latencies(b *testing.B, url string, body []byte, good func([]byte) bool) []
 // startHello serves on the same stack, reads what it is sent and says hello.
 func startHello(b *testing.B, certificate *tls.Certificate) string {
 	b.Helper()
-	address, err := harness.FreeAddress()
+	address, err := controlplane.FreeAddress()
 	ok(b, err)
 	server := &webhook.Server{
 		Address: address, Log: logr.Discard(),

@@ -83,7 +83,7 @@ func TestAChangeIsRepairedWhenItRings(t *testing.T) {
 func startWebhook(t *testing.T, env *envtest.Environment, c client.Client, logs *harness.Recorder) (bell string) {
 	t.Helper()
 	g := NewWithT(t)
-	bell, err := harness.FreeAddress()
+	bell, err := controlplane.FreeAddress()
 	g.Expect(err).NotTo(HaveOccurred())
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	g.Expect(os.WriteFile(kubeconfig, env.KubeConfig, 0o600)).To(Succeed())

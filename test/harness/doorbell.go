@@ -48,7 +48,7 @@ func InstallDoorbell(ctx context.Context, c client.Client) error {
 // StartDoorbell hears doorbells in this process, on loopback, as the webhook
 // does. url is where.
 func StartDoorbell(config *rest.Config, log logr.Logger) (url string, stop func() error, err error) {
-	address, err := FreeAddress()
+	address, err := controlplane.FreeAddress()
 	if err != nil {
 		return "", nil, err
 	}

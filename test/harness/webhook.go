@@ -63,11 +63,11 @@ type Webhook struct {
 // StartWebhook runs the webhook in this process, on loopback, as whoever the
 // kubeconfig file says.
 func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, error) {
-	serving, err := FreeAddress()
+	serving, err := controlplane.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	health, err := FreeAddress()
+	health, err := controlplane.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -144,13 +144,4 @@ func Redirect(ctx context.Context, c client.Client, url string) error {
 		}
 		return c.Update(ctx, configuration)
 	})
-}
-
-// FreeAddress is a host:port on loopback that nobody listens on now.
-func FreeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/manager/app"
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
@@ -207,7 +208,7 @@ func (c *cluster) allowed(user, verb, group, resource, subresource, in, name str
 // a fake Zitadel, from the first lease to the last clean-up.
 func (c *cluster) managerWorks() {
 	zitadel := zitadeltest.Start(c.t, zitadeltest.Options{DenyList: []string{}})
-	bell, err := harness.FreeAddress()
+	bell, err := controlplane.FreeAddress()
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	for _, organization := range []string{"acme", "globex"} {
 		zitadel.AddOrganization(organization)

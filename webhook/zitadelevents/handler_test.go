@@ -180,8 +180,8 @@ func TestCallsThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.Body.Close(); response.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("GET is answered with %d", response.StatusCode)
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET is answered with %d, %v", response.StatusCode, err)
 	}
 }
 
