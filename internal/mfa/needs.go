@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/neosc/mfa-operator/internal/audit"
 )
 
 // Owner names the user to whom something kept belongs. It is part of what a
@@ -107,4 +109,17 @@ type Courier interface {
 	// Offers tells whether a gateway for the method is configured.
 	Offers(method Method) bool
 	Send(ctx context.Context, message Message) error
+}
+
+// Ledger judges attempts and records what follows; ledger.Ledgers is one.
+type Ledger interface {
+	// Append judges an attempt by the Fold and appends. The records it returns are
+	// durable. The Fold's refusal comes back as it is; any other error says that
+	// it is not known to be recorded.
+	Append(ctx context.Context, namespace string, attempt Attempt) ([]audit.Record, error)
+	// Read shows the state with everything in it that was answered before.
+	Read(ctx context.Context, namespace string, look func(audit.State[Entry])) error
+	// Peek shows the state as this replica has it, some milliseconds old perhaps.
+	// Only for showing, never for deciding.
+	Peek(ctx context.Context, namespace string, look func(audit.State[Entry])) error
 }
