@@ -18,6 +18,8 @@ const (
 	UserRemoved          Action = "UserRemoved"
 	FactorEnrolled       Action = "FactorEnrolled"
 	FactorRemoved        Action = "FactorRemoved"
+	EnrolmentLinkIssued  Action = "EnrolmentLinkIssued"
+	GraceStarted         Action = "GraceStarted"
 	ChallengeSent        Action = "ChallengeSent"
 	Verification         Action = "Verification"
 	RecoveryCodesIssued  Action = "RecoveryCodesIssued"
@@ -50,6 +52,8 @@ var meanings = map[Action]string{
 	UserRemoved:          "a user left the operator's care",
 	FactorEnrolled:       "a second factor was added",
 	FactorRemoved:        "a second factor was taken away",
+	EnrolmentLinkIssued:  "a one-time link to enrol a factor was made; an earlier one is void",
+	GraceStarted:         "somebody without a second factor logged in first; the time to enrol began",
 	ChallengeSent:        "a code was sent by e-mail or SMS",
 	Verification:         "a second factor was tried",
 	RecoveryCodesIssued:  "recovery codes were made; earlier ones are void",
