@@ -7,14 +7,14 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
-	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/internal/ledger/sink"
+	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/options"
 )
 
 // newLedgers makes the audit ledgers, with the sinks that the flags name.
-func newLedgers(config *rest.Config, o options.Manager, log logr.Logger, stdout io.Writer) (*ledger.Ledgers[struct{}, audit.Record], error) {
+func newLedgers(config *rest.Config, o options.Manager, log logr.Logger, stdout io.Writer) (*ledger.Ledgers[mfa.Entry, mfa.Attempt], error) {
 	var sinks []ledger.Sink
 	if o.AuditStdout {
 		sinks = append(sinks, sink.NewJSONLines(stdout))
@@ -26,6 +26,7 @@ func newLedgers(config *rest.Config, o options.Manager, log logr.Logger, stdout 
 		}
 		sinks = append(sinks, events)
 	}
-	// Whoever else appends to these ledgers needs this very fold.
-	return ledger.New(ledger.Config{REST: config, Writer: o.PodName, Log: log.WithName("ledger"), Sinks: sinks}, audit.Plain{})
+	// The webhook server appends to these ledgers too: checkpoints hold the state of
+	// this very fold.
+	return ledger.New(ledger.Config{REST: config, Writer: o.PodName, Log: log.WithName("ledger"), Sinks: sinks}, mfa.Fold{})
 }
