@@ -25,11 +25,11 @@ const (
 	ReasonTooManyTries     = "TooManyTries"
 	ReasonCloneSuspected   = "CloneSuspected"
 	ReasonAddressChanged   = "AddressChanged"
+	ReasonSuspended        = "Suspended"
 
 	// These do not.
 	ReasonUsed        = "Used"
 	ReasonLocked      = "Locked"
-	ReasonSuspended   = "Suspended"
 	ReasonUserRemoved = "UserRemoved"
 	ReasonTooSoon     = "TooSoon"
 	ReasonSource      = "TooManyFromSource"
@@ -58,7 +58,7 @@ const (
 // harmless are the reasons of failures that do not count against the user. A
 // reason that a newer replica wrote counts.
 var harmless = []string{
-	ReasonUsed, ReasonLocked, ReasonSuspended, ReasonUserRemoved, ReasonTooSoon, ReasonSource, ReasonChallenges,
+	ReasonUsed, ReasonLocked, ReasonUserRemoved, ReasonTooSoon, ReasonSource, ReasonChallenges,
 	ReasonSends, ReasonVerificationNeeded, ReasonLinkSpent, ReasonGraceOver, ReasonTaken, ReasonFull,
 	ReasonAttestation, ReasonAAGUID, ReasonNotOffered,
 }

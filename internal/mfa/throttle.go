@@ -67,11 +67,8 @@ func (a act) guarded(state audit.State[Entry], now time.Time, decide func(*User)
 		before = append(before, as(a.record, audit.UserUnlocked, ReasonLockOver))
 		u.forgive()
 	}
-	switch {
-	case !u.Removed.IsZero():
+	if !u.Removed.IsZero() {
 		return []audit.Record{with(a.record, audit.Failed, ReasonUserRemoved)}, nil
-	case a.suspended:
-		return []audit.Record{with(a.record, audit.Failed, ReasonSuspended)}, nil
 	}
 	// A source that tries too much is told so whether or not the user is locked.
 	if source := sourceOfRecord(a.record); source != "" {
@@ -89,7 +86,12 @@ func (a act) guarded(state audit.State[Entry], now time.Time, decide func(*User)
 	if len(u.Spent) >= mostSpent {
 		return a.throttled(ReasonChallenges, u.Spent[0].Until.Sub(now), u.Refused, now)
 	}
-	records := decide(&u)
+	var records []audit.Record
+	if a.suspended { // and throttled like anybody
+		records = []audit.Record{with(a.record, audit.Failed, ReasonSuspended)}
+	} else {
+		records = decide(&u)
+	}
 	if r := records[0]; guesses(r.Action) && r.Outcome == audit.Failed && !isHarmless(r.Reason) {
 		if window, total = window+1, total+1; window >= a.max || total >= mostFailures {
 			records = append(records, a.lock(total, now))

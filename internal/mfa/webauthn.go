@@ -3,8 +3,8 @@ package mfa
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -366,6 +366,33 @@ func (s *Service) startKey(p Person, w who, r Rules, all []Credential) (options,
 	return options, data, nil
 }
 
+// sound tells whether a public key is one of its algorithm: the library compares
+// the algorithm's name with those offered, and not with the key.
+func sound(cose []byte) bool {
+	var parsed any
+	err := safely(func() (err error) {
+		parsed, err = webauthncose.ParsePublicKey(cose)
+		return err
+	})
+	if err != nil {
+		return false
+	}
+	switch k := parsed.(type) {
+	case webauthncose.EC2PublicKeyData:
+		if len(k.XCoord) != 32 || len(k.YCoord) != 32 {
+			return false
+		}
+		_, err := ecdh.P256().NewPublicKey(slices.Concat([]byte{4}, k.XCoord, k.YCoord))
+		return err == nil && k.Algorithm == int64(webauthncose.AlgES256) && k.Curve == int64(webauthncose.P256)
+	case webauthncose.OKPPublicKeyData:
+		return k.Algorithm == int64(webauthncose.AlgEdDSA) && k.Curve == int64(webauthncose.Ed25519) && len(k.XCoord) == 32
+	case webauthncose.RSAPublicKeyData:
+		return k.Algorithm == int64(webauthncose.AlgRS256) && len(k.Modulus) >= 256 && len(k.Modulus) <= 1024
+	default:
+		return false
+	}
+}
+
 // trusts tells whether there are roots to which attestations are led.
 func (s *Service) trusts() bool {
 	return s.Metadata != nil && s.Metadata.GetValidateTrustAnchor(context.Background())
@@ -412,7 +439,7 @@ func (s *Service) finishKey(ctx context.Context, w who, r Rules, waiting json.Ra
 		c, err = rp.CreateCredential(keyUser{uid: w.UID}, data, parsed)
 		return err
 	})
-	if err != nil || len(c.ID) == 0 || len(c.ID) > longestCredentialID {
+	if err != nil || len(c.ID) == 0 || len(c.ID) > longestCredentialID || !sound(c.PublicKey) {
 		return k, ReasonWrongAttestation, nil //nolint:nilerr // the record says that it was wrong
 	}
 	flags := c.Flags.ProtocolValue()
@@ -461,6 +488,3 @@ func (r WebAuthnRules) admits(aaguid string) bool {
 	}
 	return aaguid == "" || !slices.ContainsFunc(r.DeniedAAGUIDs, is)
 }
-
-// encodedID is a credential id as browsers write it.
-func encodedID(id []byte) string { return base64.RawURLEncoding.EncodeToString(id) }
