@@ -68,10 +68,10 @@ func (s *Service) add(ctx context.Context, w who, c Credential) error {
 	})
 }
 
-// forget takes a credential out of the vault, after the ledger.
-func (s *Service) forget(ctx context.Context, w who, id string) error {
+// forget takes credentials out of the vault that do not live any more.
+func (s *Service) forget(ctx context.Context, w who, ids ...string) error {
 	return s.change(ctx, w, func(all []Credential, _ *User) ([]Credential, error) {
-		return slices.DeleteFunc(all, func(k Credential) bool { return k.ID == id }), nil
+		return slices.DeleteFunc(all, func(k Credential) bool { return slices.Contains(ids, k.ID) }), nil
 	})
 }
 

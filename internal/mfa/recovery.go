@@ -71,7 +71,16 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 		act: newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: id,
 	}
 	// Asked first, so that who may not leaves nothing behind in the vault.
-	if err := s.mayNow(ctx, w, func(u *User, now time.Time) string { return attempt.why(u, now) }); err != nil {
+	var old []string
+	err = s.mayNow(ctx, w, func(u *User, now time.Time) string {
+		for _, f := range u.Factors {
+			if f.Method == RecoveryCodes {
+				old = append(old, f.ID)
+			}
+		}
+		return attempt.why(u, now)
+	})
+	if err != nil {
 		return nil, err
 	}
 	credential := Credential{ID: id, Method: RecoveryCodes, AddedAt: s.Clock().UTC(), Secret: text}
@@ -79,6 +88,9 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 		return nil, err
 	}
 	if _, err := s.permitted(ctx, w, attempt); err != nil {
+		return nil, err
+	}
+	if err := s.forget(ctx, w, old...); err != nil {
 		return nil, err
 	}
 	return codes, nil
