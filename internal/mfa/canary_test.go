@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/mfa/mfatest"
@@ -82,14 +83,12 @@ func TestNoSecretLeavesItsPlace(t *testing.T) {
 	secret(link.Token)
 	w.clock.Move(time.Hour)
 	w.sealer.Rotate()
-	m, err := w.StartEnrolment(ctx, w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.Email, Link: link.Token, From: w.from})
-	if err == nil {
-		t.Fatal("the link had expired")
-	}
-	say(err)
+	_, err = w.StartEnrolment(ctx, w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.Email, Link: link.Token, From: w.from})
+	tell(err) // it had expired
 	bob := w.alice
 	bob.UID = "6f1c1f6e-0000-4000-8000-000000000002"
-	if m, err = w.StartEnrolment(ctx, bob, w.rules, mfa.EnrolmentRequest{Method: mfa.Email, From: w.from}); err != nil {
+	m, err := w.StartEnrolment(ctx, bob, w.rules, mfa.EnrolmentRequest{Method: mfa.Email, From: w.from})
+	if err != nil {
 		t.Fatal(err)
 	}
 	secret(w.sent(), m.Token, bob.Contact.Email)
@@ -105,10 +104,9 @@ func TestNoSecretLeavesItsPlace(t *testing.T) {
 	if len(text) < 5000 {
 		t.Fatalf("only %d characters were looked at", len(text))
 	}
+	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	for n, s := range secrets {
-		// As a word of its own: six digits may be in an id by chance.
-		word := regexp.MustCompile(`(^|[^0-9A-Za-z])` + regexp.QuoteMeta(s) + `($|[^0-9A-Za-z])`)
-		if len(s) > 8 && strings.Contains(text, s) || word.MatchString(text) {
+		if len(s) > 8 && strings.Contains(text, s) || slices.Contains(words, s) { // six digits may be in an id by chance
 			t.Errorf("secret %d of %d is in it", n, len(secrets))
 		}
 	}

@@ -158,7 +158,7 @@ func (s *Service) send(ctx context.Context, p Person, w who, r Rules, what sendi
 	}
 	a := sendAttempt{act: newAct(s.record(audit.ChallengeSent, w, r, what.method, what.from), p, r), sending: what}
 	a.record.Details = []audit.Detail{
-		detail(detailChallenge, id), timeDetail(detailUntil, t.Until), detail(detailFor, what.kind),
+		detail(detailChallenge, id), untilDetail(t.Until), detail(detailFor, what.kind),
 	}
 	records, err := s.append(ctx, w, a)
 	if err != nil {

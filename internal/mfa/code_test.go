@@ -234,7 +234,7 @@ func TestACodeThatCannotBeSent(t *testing.T) {
 	_, err := w.StartChallenge(t.Context(), w.alice, w.rules, mfa.ChallengeRequest{Method: mfa.Email, From: w.from})
 	w.want("the gateway refuses", err, mfa.ErrUnavailable, audit.Failed, mfa.ReasonNotDelivered)
 	w.courier.Fail(nil)
-	w.Service.Courier = nil
+	w.Courier = nil
 	var no *mfa.NotAllowedError
 	if _, err := w.StartChallenge(t.Context(), w.alice, w.rules, mfa.ChallengeRequest{Method: mfa.Email}); !errors.As(err, &no) || no.Reason != mfa.ReasonNotOffered {
 		t.Errorf("without a gateway: %v", err)

@@ -364,7 +364,7 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 	}
 	switch t.Method {
 	case TOTP:
-		if t.TOTP == nil || t.TOTP.check() != nil {
+		if t.TOTP == nil || !t.TOTP.sound() {
 			a.reason = ReasonBadToken
 			return nil
 		}
@@ -440,7 +440,7 @@ func (a enrolmentAttempt) judge(state audit.State[Entry], now time.Time) ([]audi
 	if a.challenge != "" {
 		a.record.Claim = "enrolment/" + a.challenge
 		a.record.Details = append(slices.Clone(a.record.Details),
-			detail(detailChallenge, a.challenge), timeDetail(detailUntil, a.until))
+			detail(detailChallenge, a.challenge), untilDetail(a.until))
 	}
 	return a.guarded(state, now, func(u *User) []audit.Record {
 		outcome, reason := a.verdict(state, u, now)

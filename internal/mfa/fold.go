@@ -102,7 +102,7 @@ func graceStarted(_ audit.Entries[Entry], u *User, r audit.Record) {
 }
 
 func enrolled(state audit.Entries[Entry], u *User, r audit.Record) {
-	u.spend(r.Detail(detailChallenge), moment(r, detailUntil))
+	u.spend(r.Detail(detailChallenge), until(r))
 	if link := r.Detail(detailLink); link != "" {
 		u.Live = slices.DeleteFunc(u.Live, func(l Live) bool { return l.For == forLink && l.ID == link })
 	}
@@ -136,7 +136,7 @@ func drop(state audit.Entries[Entry], u *User, which func(FactorState) bool) {
 }
 
 func linkIssued(_ audit.Entries[Entry], u *User, r audit.Record) {
-	u.goesLive(Live{For: forLink, ID: r.Detail(detailLink), Until: moment(r, detailUntil)})
+	u.goesLive(Live{For: forLink, ID: r.Detail(detailLink), Until: until(r)})
 }
 
 // goesLive ends what was live of the same kind.
@@ -160,12 +160,12 @@ func sent(state audit.Entries[Entry], u *User, r audit.Record) {
 		count(state, sourcePrefix+source, r.Time, func(s *Source) { s.Sends++ })
 	}
 	if r.Outcome == audit.Succeeded {
-		u.goesLive(Live{For: r.Detail(detailFor), ID: r.Detail(detailChallenge), Until: moment(r, detailUntil)})
+		u.goesLive(Live{For: r.Detail(detailFor), ID: r.Detail(detailChallenge), Until: until(r)})
 	}
 }
 
 func verified(_ audit.Entries[Entry], u *User, r audit.Record) {
-	u.spend(r.Detail(detailChallenge), moment(r, detailUntil))
+	u.spend(r.Detail(detailChallenge), until(r))
 	source := sourceOfRecord(r)
 	u.Failures = slices.DeleteFunc(u.Failures, func(f Failures) bool { return f.Source == source })
 	u.VerifiedAt = r.Time
@@ -191,7 +191,7 @@ func codesIssued(state audit.Entries[Entry], u *User, r audit.Record) {
 func sessionIssued(_ audit.Entries[Entry], u *User, r audit.Record) {
 	u.Sessions = append(u.Sessions, SessionState{
 		ID: r.Session, Method: Method(r.Method), AMR: strings.Fields(r.Detail(detailAMR)), ACR: r.Detail(detailACR),
-		IssuedAt: r.Time, ExpiresAt: moment(r, detailUntil),
+		IssuedAt: r.Time, ExpiresAt: until(r),
 		UserVerified: r.Detail(detailUV) == "true", Verified: r.Detail(detailVerified) == "true",
 	})
 }
@@ -202,7 +202,7 @@ func sessionRevoked(_ audit.Entries[Entry], u *User, r audit.Record) {
 }
 
 func locked(_ audit.Entries[Entry], u *User, r audit.Record) {
-	u.Lock = &Lock{Until: moment(r, detailUntil), Since: r.Time}
+	u.Lock = &Lock{Until: until(r), Since: r.Time}
 }
 
 func unlocked(_ audit.Entries[Entry], u *User, r audit.Record) {
@@ -250,7 +250,7 @@ func failed(state audit.Entries[Entry], u *User, r audit.Record, source string) 
 		}
 	}
 	if Method(r.Method) == WebAuthn {
-		u.spend(id, moment(r, detailUntil))
+		u.spend(id, until(r))
 	}
 }
 

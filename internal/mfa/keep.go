@@ -124,15 +124,12 @@ func (s *Service) append(ctx context.Context, w who, a Attempt) ([]audit.Record,
 
 // permitted appends something that is no guess: what speaks against it may be
 // told.
-func (s *Service) permitted(ctx context.Context, w who, a Attempt) ([]audit.Record, error) {
+func (s *Service) permitted(ctx context.Context, w who, a Attempt) error {
 	records, err := s.append(ctx, w, a)
-	if err != nil {
-		return nil, err
+	if err == nil && records[0].Outcome != audit.Succeeded {
+		err = &NotAllowedError{records[0].Reason}
 	}
-	if records[0].Outcome != audit.Succeeded {
-		return nil, &NotAllowedError{records[0].Reason}
-	}
-	return records, nil
+	return err
 }
 
 // accepted returns the record of a guess that was right. For any other there is

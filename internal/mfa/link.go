@@ -63,8 +63,8 @@ func (s *Service) StartLink(ctx context.Context, p Person, r Rules, ask LinkRequ
 		return Link{}, err
 	}
 	a := linkAttempt{newAct(with(s.record(audit.EnrolmentLinkIssued, w, r, "", ask.From), audit.Succeeded, "",
-		detail(detailLink, t.ID), timeDetail(detailUntil, t.Until)), p, r)}
-	if _, err := s.permitted(ctx, w, a); err != nil {
+		detail(detailLink, t.ID), untilDetail(t.Until)), p, r)}
+	if err := s.permitted(ctx, w, a); err != nil {
 		return Link{}, err
 	}
 	return Link{Token: token, ExpiresAt: t.Until}, nil

@@ -119,7 +119,4 @@ type Ledger interface {
 	Append(ctx context.Context, namespace string, attempt Attempt) ([]audit.Record, error)
 	// Read shows the state with everything in it that was answered before.
 	Read(ctx context.Context, namespace string, look func(audit.State[Entry])) error
-	// Peek shows the state as this replica has it, some milliseconds old perhaps.
-	// Only for showing, never for deciding.
-	Peek(ctx context.Context, namespace string, look func(audit.State[Entry])) error
 }

@@ -96,8 +96,8 @@ func detail(name, value string) audit.Detail { return audit.Detail{Name: name, V
 
 func numberDetail(name string, n int64) audit.Detail { return detail(name, strconv.FormatInt(n, 10)) }
 
-func timeDetail(name string, t time.Time) audit.Detail {
-	return detail(name, t.UTC().Format(time.RFC3339Nano))
+func untilDetail(t time.Time) audit.Detail {
+	return detail(detailUntil, t.UTC().Format(time.RFC3339Nano))
 }
 
 // number reads a detail; 0 if it is not there or no number.
@@ -109,9 +109,9 @@ func number(r audit.Record, name string) int64 {
 	return n
 }
 
-// moment reads a detail; the zero time if it is not there or no time.
-func moment(r audit.Record, name string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, r.Detail(name))
+// until reads the end of what a record begins; the zero time if it has none.
+func until(r audit.Record) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, r.Detail(detailUntil))
 	if err != nil {
 		return time.Time{}
 	}

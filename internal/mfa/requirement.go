@@ -79,22 +79,26 @@ func (s *Service) Requirement(ctx context.Context, p Person, r Rules, ask Requir
 	if ours {
 		shown = u.session(c.SessionID)
 	}
+	has, err := s.has(p, r, &u, kept)
+	if err != nil {
+		return Requirement{}, err
+	}
 	now := s.Clock()
-	q := s.require(p, r, &u, s.has(p, r, &u, kept), shown, now)
+	q := s.require(p, r, &u, has, shown, now)
 	if !q.mustHave || !u.FirstLogin.IsZero() || !w.known || p.Suspended {
 		return q.Requirement, nil
 	}
 	records, err := s.append(ctx, w, graceAttempt{s.record(audit.GraceStarted, w, r, "", ask.From)})
-	if errors.Is(err, ErrNotFound) { // somebody else was first: ask again what that makes of it
-		if u, err = s.standing(ctx, w); err != nil {
-			return Requirement{}, err
-		}
-	} else if err != nil {
-		return Requirement{}, err
-	} else {
+	switch {
+	case err == nil:
 		u.FirstLogin = records[0].Time
+	case errors.Is(err, ErrNotFound): // somebody else was first
+		u, err = s.standing(ctx, w)
 	}
-	return s.require(p, r, &u, s.has(p, r, &u, kept), shown, now).Requirement, nil
+	if err != nil {
+		return Requirement{}, err
+	}
+	return s.require(p, r, &u, has, shown, now).Requirement, nil
 }
 
 // graceAttempt notes the first login, once.
@@ -116,9 +120,12 @@ type holdings struct {
 }
 
 // has says what a user can verify with now.
-func (s *Service) has(p Person, r Rules, u *User, kept Kept) holdings {
+func (s *Service) has(p Person, r Rules, u *User, kept Kept) (holdings, error) {
 	var h holdings
-	keys, _ := keysOf(kept.Credentials, r.WebAuthn.RPID) // what cannot be read fails when it is used
+	keys, err := keysOf(kept.Credentials, r.WebAuthn.RPID)
+	if err != nil {
+		return h, err
+	}
 	for _, c := range kept.Credentials {
 		f := u.factor(c.ID)
 		var list *[]Method
@@ -129,24 +136,25 @@ func (s *Service) has(p Person, r Rules, u *User, kept Kept) holdings {
 			continue
 		case c.Method == RecoveryCodes && f.codesLeft() == 0:
 			continue
-		case (c.Method == Email || c.Method == SMS) && !s.reaches(p, c):
-			continue
 		case c.Method == RecoveryCodes || !r.allows(c.Method):
 			list = &h.other
 		default:
 			list = &h.met
 		}
+		if c.Method == Email || c.Method == SMS {
+			id, err := addressFactor([]Credential{c}, p.Contact.address(c.Method))
+			if err != nil {
+				return h, err
+			}
+			if id == "" || !s.offers(c.Method) {
+				continue // a code would not reach the address that was enrolled
+			}
+		}
 		if !slices.Contains(*list, c.Method) {
 			*list = append(*list, c.Method)
 		}
 	}
-	return h
-}
-
-// reaches tells whether a code can be sent to the address that was enrolled.
-func (s *Service) reaches(p Person, c Credential) bool {
-	id, err := addressFactor([]Credential{c}, p.Contact.address(c.Method))
-	return err == nil && id != "" && s.offers(c.Method)
+	return h, nil
 }
 
 // requirement is a Requirement, and whether there should be a factor and is not.

@@ -133,7 +133,7 @@ func amrOf(m Method) []string {
 // than a user may have ends the oldest.
 func (p plan) issue(a act, u *User, now time.Time) []audit.Record {
 	issued := as(a.record, audit.SessionIssued, "",
-		timeDetail(detailUntil, now.Add(p.lifetime).Truncate(time.Second)),
+		untilDetail(now.Add(p.lifetime).Truncate(time.Second)),
 		detail(detailAMR, words(p.amr)), detail(detailACR, p.acr),
 		detail(detailUV, strconv.FormatBool(p.uv)), detail(detailVerified, strconv.FormatBool(p.verified)),
 		detail(detailAudience, p.audience))
@@ -153,7 +153,7 @@ func (s *Service) sign(w who, records []audit.Record) (Session, error) {
 	session := Session{Claims: Claims{
 		Issuer: s.Issuer, Audience: r.Detail(detailAudience), Subject: r.Subject, Namespace: w.Namespace, User: w.Name,
 		SessionID: r.Session, AMR: strings.Fields(r.Detail(detailAMR)), ACR: r.Detail(detailACR),
-		AuthTime: at, IssuedAt: at, ExpiresAt: moment(r, detailUntil).Unix(), Verified: r.Detail(detailVerified) == "true",
+		AuthTime: at, IssuedAt: at, ExpiresAt: until(r).Unix(), Verified: r.Detail(detailVerified) == "true",
 	}}
 	session.Enrol = !session.Verified
 	var err error

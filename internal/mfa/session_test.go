@@ -62,7 +62,7 @@ func TestWhatEndsASession(t *testing.T) {
 				t.Error(err)
 			}
 		}, false},
-		{"another one is revoked", func(w *world, s mfa.Session) {
+		{"another one is revoked", func(w *world, _ mfa.Session) {
 			if err := w.Revoke(t.Context(), w.alice, mfa.RevokeRequest{ID: "other", From: w.from}); !errors.Is(err, mfa.ErrNotFound) {
 				t.Error(err)
 			}
@@ -76,7 +76,7 @@ func TestWhatEndsASession(t *testing.T) {
 		{"its lifetime was shortened, and is not over", func(w *world, _ mfa.Session) { w.rules.SecondFactor = time.Minute }, true},
 		{"the policy was loosened", func(w *world, _ mfa.Session) { w.rules.Enforcement = mfa.Optional }, true},
 		{"the user was deleted and made again", func(w *world, _ mfa.Session) { w.alice.UID = "6f1c1f6e-0000-4000-8000-00000000ffff" }, false},
-		{"the issuer was renamed", func(w *world, _ mfa.Session) { w.Service.Issuer = "https://other.example.com" }, false},
+		{"the issuer was renamed", func(w *world, _ mfa.Session) { w.Issuer = "https://other.example.com" }, false},
 		{"somebody else asks for it", func(w *world, _ mfa.Session) {
 			w.alice.Owner = mfa.Owner{Namespace: "team-a", Name: "bob", UID: "6f1c1f6e-0000-4000-8000-000000000002"}
 		}, false},

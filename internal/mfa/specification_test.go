@@ -94,7 +94,7 @@ func TestTheVectorsOfWebAuthnLevel3(t *testing.T) {
 		w.rules.WebAuthn = mfa.WebAuthnRules{RPID: "example.org", Origins: []string{"https://example.org"}}
 		if direct[v.Section] {
 			w.rules.WebAuthn.Attestation = mfa.AttestationDirect
-			w.Service.Metadata = anyMake{root: root}
+			w.Metadata = anyMake{root: root}
 		}
 		credential := func(response map[string]any) []byte {
 			text, err := json.Marshal(map[string]any{
@@ -105,7 +105,7 @@ func TestTheVectorsOfWebAuthnLevel3(t *testing.T) {
 			}
 			return text
 		}
-		w.Service.Rand = &chosen{v.Registration.Challenge}
+		w.Rand = &chosen{v.Registration.Challenge}
 		e, err := w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.WebAuthn})
 		if err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestTheVectorsOfWebAuthnLevel3(t *testing.T) {
 			t.Errorf("%s %s: the registration: %v, %s", v.Section, v.Name, err, w.last().Reason)
 			continue
 		}
-		w.Service.Rand = &chosen{v.Authentication.Challenge}
+		w.Rand = &chosen{v.Authentication.Challenge}
 		c := w.challenge(w.alice)
 		_, err = w.answer(w.alice, c, credential(map[string]any{
 			"clientDataJSON": v.Authentication.ClientDataJSON.url(), "authenticatorData": v.Authentication.AuthenticatorData.url(),

@@ -118,7 +118,7 @@ func delay(failures int) time.Duration {
 func (a act) lock(total int, now time.Time) audit.Record {
 	r := as(a.record, audit.UserLocked, ReasonTooManyFailures)
 	if a.autoUnlock > 0 && total < mostFailures {
-		r.Details = append(r.Details, timeDetail(detailUntil, now.Add(a.autoUnlock)))
+		r.Details = append(r.Details, untilDetail(now.Add(a.autoUnlock)))
 	}
 	return r
 }

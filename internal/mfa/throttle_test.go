@@ -264,7 +264,7 @@ func TestAllDenialsLookTheSame(t *testing.T) {
 		return o
 	}
 	enrolled := func(w *world) mfa.Person {
-		w.Service.Rand = fixed{} // a seed by which 123456 is wrong
+		w.Rand = fixed{} // a seed by which 123456 is wrong
 		e, err := w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.TOTP})
 		if err != nil {
 			t.Fatal(err)

@@ -43,21 +43,19 @@ var algorithms = map[string]struct {
 	"SHA512": {otp.AlgorithmSHA512, 64},
 }
 
-// check says why the secret cannot be used; an empty seed would be accepted by
-// the library and by anybody.
-func (t totpSecret) check() error {
-	if _, known := algorithms[t.Algorithm]; !known || len(t.Seed) < shortestSeed || t.Digits != 6 && t.Digits != 8 {
-		return fmt.Errorf("%w: a TOTP seed is missing or malformed", ErrUnsealable)
-	}
-	return nil
+// sound tells whether the secret can be used. An empty seed the library would
+// take, and so would anybody.
+func (t totpSecret) sound() bool {
+	_, known := algorithms[t.Algorithm]
+	return known && len(t.Seed) >= shortestSeed && (t.Digits == 6 || t.Digits == 8)
 }
 
 func parseTOTP(secret []byte) (totpSecret, error) {
 	var t totpSecret
-	if err := json.Unmarshal(secret, &t); err != nil {
-		return t, fmt.Errorf("%w: a TOTP factor cannot be read", ErrUnsealable)
+	if err := json.Unmarshal(secret, &t); err != nil || !t.sound() {
+		return t, fmt.Errorf("%w: a TOTP seed is missing or malformed", ErrUnsealable)
 	}
-	return t, t.check()
+	return t, nil
 }
 
 func (t totpSecret) base32() string {

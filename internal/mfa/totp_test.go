@@ -220,7 +220,7 @@ func TestOneCodeManyTimesAtOnce(t *testing.T) {
 func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 	for _, c := range []struct {
 		reason string
-		break_ func(*world)
+		spoil  func(*world)
 	}{
 		{"the ledger is away", func(w *world) { w.ledger.Fail(errors.New("connection refused")) }},
 		{"the vault is away", func(w *world) { w.vault.Fail(mfa.ErrUnavailable) }},
@@ -231,13 +231,13 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 				return all
 			})
 		}},
-		{"randomness is away", func(w *world) { w.Service.Rand = strings.NewReader("") }},
+		{"randomness is away", func(w *world) { w.Rand = strings.NewReader("") }},
 	} {
 		w := newWorld(t)
 		d, _ := w.enrolTOTP(w.alice, mfa.EnrolmentRequest{})
 		code := d.at(w.clock.Now(), 0)
 		before := len(w.ledger.Records("team-a"))
-		c.break_(w)
+		c.spoil(w)
 		s, err := w.verifyTOTP(w.alice, code)
 		if !errors.Is(err, mfa.ErrUnavailable) || errors.Is(err, mfa.ErrDenied) || s.Token != "" {
 			t.Errorf("%s: %v", c.reason, err)

@@ -82,7 +82,7 @@ func (s *Service) Verify(ctx context.Context, p Person, r Rules, proof Proof) (S
 	a := verification{act: newAct(s.record(action, w, r, proof.Method, proof.From), p, r), method: proof.Method, evidence: e, plan: plan}
 	if e.challenge != "" {
 		a.record.Claim = "challenge/" + e.challenge
-		a.record.Details = []audit.Detail{detail(detailChallenge, e.challenge), timeDetail(detailUntil, e.until)}
+		a.record.Details = []audit.Detail{detail(detailChallenge, e.challenge), untilDetail(e.until)}
 	}
 	records, err := s.append(ctx, w, a)
 	if err != nil {

@@ -250,8 +250,8 @@ func (s *Service) examineAssertion(w who, r Rules, mine []Credential, proof Proo
 	}
 	e := evidence{reason: ReasonWrongAssertion, challenge: t.ID, until: t.Until}
 	var data webauthn.SessionData
-	if t.Method != WebAuthn || json.Unmarshal(t.WebAuthn, &data) != nil || data.RelyingPartyID != r.WebAuthn.RPID {
-		return wrong(ReasonBadToken), nil
+	if err := json.Unmarshal(t.WebAuthn, &data); err != nil || t.Method != WebAuthn || data.RelyingPartyID != r.WebAuthn.RPID {
+		return wrong(ReasonBadToken), nil //nolint:nilerr // the record says that it was bad
 	}
 	if r.WebAuthn.UserVerification == UserVerificationRequired {
 		data.UserVerification = protocol.VerificationRequired // also if the policy was tightened meanwhile
@@ -423,8 +423,8 @@ func (s *Service) finishKey(ctx context.Context, w who, r Rules, waiting json.Ra
 		return k, "", err
 	}
 	var data webauthn.SessionData
-	if json.Unmarshal(waiting, &data) != nil || data.RelyingPartyID != r.WebAuthn.RPID {
-		return k, ReasonBadToken, nil
+	if err := json.Unmarshal(waiting, &data); err != nil || data.RelyingPartyID != r.WebAuthn.RPID {
+		return k, ReasonBadToken, nil //nolint:nilerr // the record says that it was bad
 	}
 	if r.WebAuthn.UserVerification == UserVerificationRequired {
 		data.UserVerification = protocol.VerificationRequired

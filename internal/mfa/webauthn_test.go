@@ -621,7 +621,7 @@ func TestAttestation(t *testing.T) {
 		{"attestation that nobody asked for", mfa.WebAuthnRules{}, nil, honest.authenticator(t, good, good), ""},
 	} {
 		w := newWorld(t)
-		w.Service.Metadata = c.trust
+		w.Metadata = c.trust
 		c.rules.RPID, c.rules.Origins = rpID, []string{origin}
 		w.rules.WebAuthn = c.rules
 		_, err := w.enrolKey(w.alice, c.key, "")
@@ -653,11 +653,11 @@ func FuzzAssertion(f *testing.F) {
 	f.Add(a.Get(json.RawMessage(`{"publicKey":{"challenge":"AAAA"}}`)))
 	f.Fuzz(func(t *testing.T, response []byte) {
 		w.clock.Move(time.Hour)
-		c, err := w.Service.StartChallenge(t.Context(), w.alice, w.rules, mfa.ChallengeRequest{Method: mfa.WebAuthn})
+		c, err := w.StartChallenge(t.Context(), w.alice, w.rules, mfa.ChallengeRequest{Method: mfa.WebAuthn})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Service.Verify(t.Context(), w.alice, w.rules, mfa.Proof{Method: mfa.WebAuthn, Challenge: c.Token, Response: response}); err == nil {
+		if _, err := w.Verify(t.Context(), w.alice, w.rules, mfa.Proof{Method: mfa.WebAuthn, Challenge: c.Token, Response: response}); err == nil {
 			t.Error("it got in")
 		}
 	})

@@ -182,7 +182,7 @@ func (c *Ceremony) authData(more ...[]byte) []byte {
 func (a *Authenticator) Create(raw json.RawMessage, change ...func(*Ceremony)) []byte {
 	o := parse(raw)
 	a.Key, a.ID = newKey(a.Algorithm), make([]byte, 32)
-	rand.Read(a.ID) //nolint:errcheck // it never fails
+	rand.Read(a.ID)
 	a.UserHandle = must(base64.RawURLEncoding.DecodeString(o.PublicKey.User.ID))
 	c := a.ceremony("webauthn.create", o.PublicKey.Challenge, change)
 	c.Flags |= attested

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/go-jose/go-jose/v4"
@@ -37,7 +38,7 @@ func (s *Sealer) Rotate() {
 	defer s.mu.Unlock()
 	s.primary = fmt.Sprintf("key-%d", len(s.keys)+1)
 	s.keys[s.primary] = make([]byte, 32)
-	rand.Read(s.keys[s.primary]) //nolint:errcheck // it never fails
+	rand.Read(s.keys[s.primary])
 }
 
 // Lose forgets a key, such as key-1.
@@ -80,7 +81,8 @@ func (s *Sealer) Seal(owner mfa.Owner, purpose string, plain []byte) ([]byte, er
 	id := s.primary
 	s.mu.Unlock()
 	key, _ := s.key(id)
-	return append([]byte{byte(len(id))}, append([]byte(id), gcm(key).Seal(nil, nil, plain, place(owner, purpose))...)...), nil
+	sealed := gcm(key).Seal(nil, nil, plain, place(owner, purpose))
+	return slices.Concat([]byte{byte(len(id))}, []byte(id), sealed), nil
 }
 
 // Open implements mfa.Sealer.
@@ -152,7 +154,7 @@ func (s *Signer) Sign(claims any) (string, error) {
 
 // Verify implements mfa.Signer.
 func (s *Signer) Verify(token string, claims any) error {
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return mfa.ErrUnsealable
 	}

@@ -108,11 +108,6 @@ func (l *Ledger) Read(ctx context.Context, namespace string, look func(audit.Sta
 	return nil
 }
 
-// Peek implements mfa.Ledger.
-func (l *Ledger) Peek(ctx context.Context, namespace string, look func(audit.State[mfa.Entry])) error {
-	return l.Read(ctx, namespace, look)
-}
-
 // Records returns everything recorded in a namespace.
 func (l *Ledger) Records(namespace string) []audit.Record {
 	l.mu.Lock()
