@@ -348,7 +348,7 @@ func (s *Service) keepFirst(ctx context.Context, w who, a *enrolmentAttempt, c C
 // prove checks what was shown, and makes the credential of it.
 func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirmation, a *enrolmentAttempt, credential *Credential) error {
 	t := a.token
-	var kept any
+	var secret any
 	a.reason, a.amr = ReasonWrongCode, amrOf(t.Method)
 	switch {
 	case !w.known:
@@ -375,7 +375,7 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 		if a.right = len(steps) > 0; a.right {
 			a.step = slices.Max(steps)
 		}
-		kept = t.TOTP
+		secret = t.TOTP
 	case WebAuthn:
 		k, reason, err := s.finishKey(ctx, w, r, t.WebAuthn, c.Response)
 		if err != nil {
@@ -383,7 +383,7 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 		}
 		a.right, a.reason = reason == "", reason
 		a.counter, a.amr, a.uv = k.counter, k.amr, k.uv
-		credential.AAGUID, kept = k.aaguid, k.keySecret
+		credential.AAGUID, secret = k.aaguid, k.keySecret
 		if a.right {
 			a.credential = credentialHash(k.ID)
 			a.record.Details = []audit.Detail{
@@ -407,10 +407,10 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 		case right:
 			a.right = true
 		}
-		kept = addressSecret{Address: t.Address}
+		secret = addressSecret{Address: t.Address}
 	}
 	var err error
-	if credential.Secret, err = json.Marshal(kept); err != nil {
+	if credential.Secret, err = json.Marshal(secret); err != nil {
 		return unavailable("keeping a factor", err)
 	}
 	return nil

@@ -230,7 +230,16 @@ func (s *Source) at(now time.Time) Source {
 
 // kept returns what is to be kept, in a slice of its own; nil for nothing.
 func kept[T any](all []T, keep func(T) bool) []T {
-	var out []T
+	n := 0
+	for _, t := range all {
+		if keep(t) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]T, 0, n)
 	for _, t := range all {
 		if keep(t) {
 			out = append(out, t)
