@@ -39,10 +39,10 @@ func (Fold) Expired(_ string, value Entry, at time.Time) bool {
 	}
 }
 
-// Apply implements audit.Fold. What an identity provider told of somebody else's
-// sessions and factors is not ours.
+// Apply implements audit.Fold. What an identity provider told of its own sessions
+// and factors means nothing here; a reset is ours, though it has an origin.
 func (Fold) Apply(state audit.Entries[Entry], r audit.Record) {
-	if r.Origin != nil {
+	if r.Origin != nil && r.Action != audit.MFAReset {
 		return
 	}
 	meaning, known := meanings[r.Action]
@@ -228,7 +228,7 @@ func reset(state audit.Entries[Entry], u *User, r audit.Record) {
 			slices.Contains(methods, string(f.Method)) || slices.Contains(factors, f.ID)
 	})
 	u.Lock, u.Failures, u.Live = nil, nil, nil
-	if r.Detail(detailSessions) != sessionsKept {
+	if r.Detail(detailRevoke) != revokeNone {
 		u.Sessions = nil
 	}
 }

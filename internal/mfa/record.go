@@ -82,15 +82,15 @@ const (
 	detailUV         = "userVerified"
 	detailVerified   = "mfaVerified"
 	detailAudience   = "audience"
-	detailSessions   = "sessions"
+	detailRevoke     = "revokeSessions"
 	detailName       = "name"
 	detailAAGUID     = "aaguid"
 	detailAttested   = "attestation"
 	detailBackup     = "backedUp"
 )
 
-// sessionsKept is the value of detailSessions that keeps them in an MFAReset.
-const sessionsKept = "kept"
+// revokeNone is the value of detailRevoke by which a reset keeps the sessions.
+const revokeNone = "None"
 
 func detail(name, value string) audit.Detail { return audit.Detail{Name: name, Value: value} }
 
@@ -148,7 +148,7 @@ func Reset(uid, actor, reason string, methods []Method, factors []string, keepSe
 		r.Details = append(r.Details, detail(detailFactor, id))
 	}
 	if keepSessions {
-		r.Details = append(r.Details, detail(detailSessions, sessionsKept))
+		r.Details = append(r.Details, detail(detailRevoke, revokeNone))
 	}
 	return r
 }

@@ -214,7 +214,7 @@ func (s *Service) enrollable(p Person, r Rules) []Method {
 		case RecoveryCodes:
 			return false
 		case WebAuthn:
-			return r.WebAuthn.RPID != "" && (!r.WebAuthn.direct() || s.trusts())
+			return s.whyNoKey(r.WebAuthn) == ""
 		case Email, SMS:
 			return s.offers(m) && p.Contact.address(m) != ""
 		default:

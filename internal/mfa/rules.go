@@ -56,7 +56,8 @@ type WebAuthnRules struct {
 	UserVerification UserVerification
 	// Attestation; unset: None. AllowedAAGUIDs imply Direct.
 	Attestation Attestation
-	// AllowedAAGUIDs, as UUIDs, are the only makes accepted at enrolment. Empty: all.
+	// AllowedAAGUIDs, as UUIDs, are the only makes accepted at enrolment. Nil: all.
+	// Empty: none, as of policies that have none in common.
 	AllowedAAGUIDs []string
 	// DeniedAAGUIDs, as UUIDs, are never accepted at enrolment.
 	DeniedAAGUIDs []string

@@ -99,7 +99,7 @@ func (u keyUser) WebAuthnCredentials() []webauthn.Credential {
 
 // direct tells whether an attestation is needed that leads to a known root.
 func (r WebAuthnRules) direct() bool {
-	return r.Attestation == AttestationDirect || len(r.AllowedAAGUIDs) > 0
+	return r.Attestation == AttestationDirect || r.AllowedAAGUIDs != nil
 }
 
 func (r WebAuthnRules) verification() protocol.UserVerificationRequirement {
@@ -329,8 +329,8 @@ func (s *Service) startKey(p Person, w who, r Rules, all []Credential) (options,
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.WebAuthn.direct() && !s.trusts() {
-		return nil, nil, &NotAllowedError{ReasonAttestation}
+	if reason := s.whyNoKey(r.WebAuthn); reason != "" {
+		return nil, nil, &NotAllowedError{reason}
 	}
 	user := keyUser{uid: w.UID, name: p.Username, display: p.DisplayName}
 	if user.display == "" {
@@ -391,6 +391,19 @@ func sound(cose []byte) bool {
 	default:
 		return false
 	}
+}
+
+// whyNoKey says why no key at all can be enrolled; empty: some can.
+func (s *Service) whyNoKey(r WebAuthnRules) string {
+	switch {
+	case r.RPID == "" || len(r.Origins) == 0:
+		return ReasonNotOffered
+	case r.AllowedAAGUIDs != nil && len(r.AllowedAAGUIDs) == 0:
+		return ReasonAAGUID
+	case r.direct() && !s.trusts():
+		return ReasonAttestation
+	}
+	return ""
 }
 
 // trusts tells whether there are roots to which attestations are led.
@@ -483,7 +496,7 @@ func (s *Service) attested(ctx context.Context, aaguid uuid.UUID, kind string) b
 // attested AAGUIDs come here; a denied one is refused also on its own word.
 func (r WebAuthnRules) admits(aaguid string) bool {
 	is := func(other string) bool { return strings.EqualFold(strings.TrimSpace(other), aaguid) }
-	if len(r.AllowedAAGUIDs) > 0 && (aaguid == "" || !slices.ContainsFunc(r.AllowedAAGUIDs, is)) {
+	if r.AllowedAAGUIDs != nil && (aaguid == "" || !slices.ContainsFunc(r.AllowedAAGUIDs, is)) {
 		return false
 	}
 	return aaguid == "" || !slices.ContainsFunc(r.DeniedAAGUIDs, is)

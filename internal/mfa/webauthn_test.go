@@ -615,6 +615,7 @@ func TestAttestation(t *testing.T) {
 		{"no roots to lead it to", direct, nil, honest.authenticator(t, good, good), mfa.ReasonAttestation},
 		{"an allow-list without roots", allowed, nil, honest.authenticator(t, good, good), mfa.ReasonAttestation},
 		{"attested, but not on the list", mfa.WebAuthnRules{AllowedAAGUIDs: []string{other.String()}}, trusted, honest.authenticator(t, good, good), mfa.ReasonAAGUID},
+		{"policies that have no make in common", mfa.WebAuthnRules{AllowedAAGUIDs: []string{}}, trusted, honest.authenticator(t, good, good), mfa.ReasonAAGUID},
 		{"denied by name", mfa.WebAuthnRules{DeniedAAGUIDs: []string{good.String()}}, nil, plain(good, "none"), mfa.ReasonAAGUID},
 		{"denied, though attested", mfa.WebAuthnRules{Attestation: mfa.AttestationDirect, DeniedAAGUIDs: []string{good.String()}}, trusted, honest.authenticator(t, good, good), mfa.ReasonAAGUID},
 		{"another make is denied", mfa.WebAuthnRules{DeniedAAGUIDs: []string{other.String()}}, nil, plain(good, "none"), ""},
