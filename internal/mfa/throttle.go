@@ -126,7 +126,7 @@ func (a act) lock(total int, now time.Time) audit.Record {
 // throttled refuses an attempt without looking at it. That is recorded once in
 // refusalPause.
 func (a act) throttled(reason string, wait time.Duration, recorded, now time.Time) ([]audit.Record, error) {
-	wait = max(wait.Truncate(time.Second)+time.Second, time.Second)
+	wait = max((wait + time.Second - 1).Truncate(time.Second), time.Second) // whole seconds, up
 	if now.Sub(recorded) < refusalPause {
 		return nil, &ThrottledError{RetryAfter: wait}
 	}
