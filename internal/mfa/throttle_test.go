@@ -108,11 +108,11 @@ func TestTheLimitIsThatOfThePolicy(t *testing.T) {
 
 func TestAHundredFailuresLockForGood(t *testing.T) {
 	w := newWorld(t)
-	w.rules.MaxAttempts, w.rules.AutoUnlock = 10, time.Minute
+	w.rules.MaxAttempts, w.rules.AutoUnlock = 7, time.Minute // 100 is none of its multiples
 	d, _ := w.enrolTOTP(w.alice, mfa.EnrolmentRequest{})
 	for n := range 100 {
 		w.from.IP = netip.AddrFrom4([4]byte{198, 51, 100, byte(n)})
-		if n%10 == 0 {
+		if n%7 == 0 {
 			w.clock.Move(2 * time.Minute) // the lock ends by itself
 		}
 		w.guess(w.alice, d.wrong(w.clock.Now()))
