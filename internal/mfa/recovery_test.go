@@ -84,9 +84,16 @@ func TestNewRecoveryCodesVoidTheOldOnes(t *testing.T) {
 	w := newWorld(t)
 	_, c := w.enrolTOTP(w.alice, mfa.EnrolmentRequest{})
 	old := w.codes(c.Session.Token)
+	before, err := w.vault.Load(t.Context(), w.alice.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
 	fresh := w.codes(c.Session.Token)
-	_, err := w.recover(old[0])
+	_, err = w.recover(old[0])
 	w.want("an old one", err, mfa.ErrDenied, audit.Failed, mfa.ReasonWrongCode)
+	w.vault.Change(w.alice.Owner, func(all []mfa.Credential) []mfa.Credential { return append(all, before.Credentials[1]) })
+	_, err = w.recover(old[0])
+	w.want("an old one, out of a backup", err, mfa.ErrDenied, audit.Failed, mfa.ReasonFactorGone)
 	_, err = w.recover(fresh[0])
 	w.want("a new one", err, nil, audit.Succeeded, "")
 	w.sealer.Rotate()
