@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/util/retry"
 
 	"github.com/neosc/mfa-operator/internal/kube"
-	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
 // Travel is how long a value made by Seal may be under way: a key is not ended
@@ -72,7 +72,7 @@ func (a *Administration) Usage(ctx context.Context) (Usage, error) {
 	}
 	var u Usage
 	count := map[string]int{}
-	err = a.each(ctx, func(secret *corev1.Secret, _ int) error {
+	err = a.each(ctx, func(secret *corev1.Secret) error {
 		if len(secret.Data) > 0 {
 			u.Users++
 		}
@@ -115,25 +115,19 @@ func references(known *keys, secret *corev1.Secret, count map[string]int) bool {
 	return all
 }
 
-// each calls visit for every Secret with credentials, with how many there are in
-// all.
-func (a *Administration) each(ctx context.Context, visit func(secret *corev1.Secret, total int) error) error {
+// each calls visit for every Secret with credentials.
+func (a *Administration) each(ctx context.Context, visit func(secret *corev1.Secret) error) error {
 	options := metav1.ListOptions{LabelSelector: Selector().String(), Limit: pageSize}
-	for seen := 0; ; {
+	for {
 		page, err := a.secrets.Secrets(metav1.NamespaceAll).List(ctx, options)
 		if err != nil {
 			return fmt.Errorf("listing the Secrets with credentials: %w", err)
 		}
-		total := seen + len(page.Items)
-		if page.RemainingItemCount != nil {
-			total += int(*page.RemainingItemCount)
-		}
 		for i := range page.Items {
-			if err := visit(&page.Items[i], total); err != nil {
+			if err := visit(&page.Items[i]); err != nil {
 				return err
 			}
 		}
-		seen += len(page.Items)
 		if options.Continue = page.Continue; options.Continue == "" {
 			return nil
 		}
@@ -181,50 +175,57 @@ type Resealed struct {
 }
 
 // Reseal seals everything that is under another key than the primary one anew,
-// user by user, and calls progress after each. What is changed meanwhile is
-// neither lost nor overwritten. It can be ended and run again at any time.
+// user by user, and calls progress at the start and after each. What is changed
+// meanwhile is neither lost nor overwritten. It can be ended and run again at any
+// time.
 func (a *Administration) Reseal(ctx context.Context, progress func(done, total int)) (Resealed, error) {
 	known, err := a.read(ctx)
 	if err != nil {
 		return Resealed{}, err
 	}
+	var due []types.NamespacedName
+	total := 0
+	if err := a.each(ctx, func(secret *corev1.Secret) error {
+		total++
+		if changed, err := resealed(known, secret); changed || err != nil {
+			due = append(due, types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name})
+		}
+		return nil
+	}); err != nil {
+		return Resealed{}, err
+	}
 	var result Resealed
-	done := 0
-	err = a.each(ctx, func(secret *corev1.Secret, total int) error {
-		changed, err := a.reseal(ctx, known, secret)
+	done := total - len(due)
+	progress(done, total)
+	for _, name := range due {
+		changed, err := a.reseal(ctx, known, name)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return result, ctx.Err()
 		}
 		if err != nil {
-			result.Failed = append(result.Failed, inSecret(secret, err))
+			result.Failed = append(result.Failed, fmt.Errorf("Secret %s: %w", name, err))
 		}
 		if changed {
 			result.Changed++
 		}
 		done++
-		progress(done, max(done, total))
-		return nil
-	})
-	return result, err
+		progress(done, total)
+	}
+	return result, nil
 }
 
 // reseal seals what is in one Secret anew.
-func (a *Administration) reseal(ctx context.Context, known *keys, secret *corev1.Secret) (changed bool, err error) {
-	secrets := a.secrets.Secrets(secret.Namespace)
-	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		changed, err = resealed(known, secret)
-		if err != nil || !changed {
+func (a *Administration) reseal(ctx context.Context, known *keys, name types.NamespacedName) (changed bool, err error) {
+	secrets := a.secrets.Secrets(name.Namespace)
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		secret, err := secrets.Get(ctx, name.Name, metav1.GetOptions{})
+		if err != nil {
 			return err
 		}
-		_, err := secrets.Update(ctx, secret, metav1.UpdateOptions{})
-		if !apierrors.IsConflict(err) {
+		if changed, err = resealed(known, secret); err != nil || !changed {
 			return err
 		}
-		now, readErr := secrets.Get(ctx, secret.Name, metav1.GetOptions{})
-		if readErr != nil {
-			return readErr
-		}
-		*secret = *now
+		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
 		return err
 	})
 	if apierrors.IsNotFound(err) { // deleted meanwhile
