@@ -1,5 +1,5 @@
-// Command kubectl-mfa is the kubectl plugin: kubectl mfa audit list, follow and
-// verify.
+// Command kubectl-mfa is the kubectl plugin: kubectl mfa audit reads the ledgers,
+// kubectl mfa keys looks after the keys of stored credentials.
 package main
 
 import (
@@ -14,12 +14,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-const usage = `Reads the audit ledgers of the MFA operator.
+const usage = `Reads the audit ledgers of the MFA operator, and looks after its keys.
 
 Usage:
-  kubectl mfa audit list     print what happened
-  kubectl mfa audit follow   print it, and what happens from now on
-  kubectl mfa audit verify   check that nothing is missing and nothing was changed
+  kubectl mfa audit list       print what happened
+  kubectl mfa audit follow     print it, and what happens from now on
+  kubectl mfa audit verify     check that nothing is missing and nothing was changed
+  kubectl mfa keys status      print the keys of the stored credentials, and what needs them
+  kubectl mfa keys rotate      make new keys, and seal every credential anew
+  kubectl mfa keys reseal      seal anew what is under old keys
+  kubectl mfa keys disable ID  take an old key out of use
+  kubectl mfa keys enable ID   undo that
+  kubectl mfa keys destroy ID  remove a disabled key for ever
 
 Flags of each: --help
 `
@@ -39,7 +45,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-	if len(args) < 2 || args[0] != "audit" {
+	if len(args) < 2 || args[0] != "audit" && args[0] != "keys" {
 		if _, err := io.WriteString(stdout, usage); err != nil {
 			return err
 		}
@@ -48,13 +54,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		}
 		return fmt.Errorf("there is no command %q", args)
 	}
-	switch args[1] {
-	case "list":
+	switch name := args[0] + " " + args[1]; name {
+	case "audit list":
 		return list(ctx, args[2:], stdout)
-	case "follow":
+	case "audit follow":
 		return follow(ctx, args[2:], stdout)
-	case "verify":
+	case "audit verify":
 		return verify(ctx, args[2:], stdin, stdout)
+	case "keys status", "keys rotate", "keys reseal", "keys disable", "keys enable", "keys destroy":
+		return keys(ctx, args[1], args[2:], stdout)
+	default:
+		return fmt.Errorf("there is no command %q; see kubectl mfa --help", name)
 	}
-	return fmt.Errorf("there is no command %q; see kubectl mfa --help", "audit "+args[1])
 }
