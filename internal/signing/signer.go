@@ -24,7 +24,8 @@ import (
 // The Secret with the keys.
 const (
 	// KeysName is its name, in the operator's namespace. Whoever deletes it ends
-	// every session: new keys are made, and no token signed before is valid.
+	// every session within a minute: new keys are made, and no token signed before
+	// is valid.
 	KeysName = "mfa-session-keys"
 	// TypeKeys is its type.
 	TypeKeys corev1.SecretType = "security.neosc.io/session-keys"
