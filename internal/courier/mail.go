@@ -9,6 +9,7 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/textproto"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +70,8 @@ func because(ctx context.Context, err error) string {
 	var operation *net.OpError
 	var answer *textproto.Error
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return ": out of time"
 	case ctx.Err() != nil:
 		return ": " + ctx.Err().Error()
 	case errors.As(err, &untrusted):

@@ -1,0 +1,4 @@
+package courier
+
+// Signature is for the tests, which hold it to the specification's example.
+var Signature = signature
