@@ -39,8 +39,8 @@ const (
 	lookAgain = time.Minute
 )
 
-// ErrKeysLost: there are credentials, and the keys that they are sealed with are
-// gone. New keys would not open them, so none are made.
+// ErrKeysLost means that there are credentials, and that the keys that they are
+// sealed with are gone. New keys would not open them, so none are made.
 var ErrKeysLost = errors.New("the keys of the stored MFA credentials are gone")
 
 // KeysetConfig is what a Keyset is made of.

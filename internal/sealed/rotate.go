@@ -203,7 +203,7 @@ func (a *Administration) Reseal(ctx context.Context, progress func(done, total i
 			return result, ctx.Err()
 		}
 		if err != nil {
-			result.Failed = append(result.Failed, fmt.Errorf("Secret %s: %w", name, err))
+			result.Failed = append(result.Failed, fmt.Errorf("in Secret %s: %w", name, err))
 		}
 		if changed {
 			result.Changed++

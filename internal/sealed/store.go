@@ -214,5 +214,5 @@ func classify(doing string, owner mfa.Owner, err error) error {
 }
 
 func inSecret(secret *corev1.Secret, err error) error {
-	return fmt.Errorf("Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	return fmt.Errorf("in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -144,7 +145,7 @@ func (r ring) maintained(now time.Time, a ages) (after ring, changed bool, err e
 		if err != nil {
 			return nil, false, err
 		}
-		after = append(r[:len(r):len(r)], k)
+		after = append(slices.Clone(r), k)
 	}
 	// A key signs until its successor does, and what it signed last ends after
 	// keepFor.

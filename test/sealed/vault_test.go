@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,7 +149,7 @@ func TestOneOfTwoWritersWins(t *testing.T) {
 		var both sync.WaitGroup
 		for i, v := range []mfa.Vault{first, second} {
 			both.Go(func() {
-				added := append(kept.Credentials[:len(kept.Credentials):len(kept.Credentials)], factor(fmt.Sprintf("round-%d-%d", round, i), round))
+				added := append(slices.Clone(kept.Credentials), factor(fmt.Sprintf("round-%d-%d", round, i), round))
 				errs[i] = v.Save(t.Context(), owner, mfa.Kept{Version: kept.Version, Credentials: added})
 			})
 		}
