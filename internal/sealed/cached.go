@@ -3,7 +3,6 @@ package sealed
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,8 +49,9 @@ type Cached struct {
 // version is what is known of one Secret. A deletion is remembered, lest an
 // answer that comes late bring it back.
 type version struct {
-	number string
-	secret *corev1.Secret // nil: deleted
+	number   string
+	secret   *corev1.Secret // nil: deleted
+	doubtful bool           // there is something newer, nobody knows what
 }
 
 var _ mfa.Vault = (*Cached)(nil)
@@ -82,8 +82,9 @@ func (c *Cached) Start(ctx context.Context) error {
 			AddFunc:    func(obj any) { c.note(obj, false) },
 			UpdateFunc: func(_, obj any) { c.note(obj, false) },
 			DeleteFunc: func(obj any) {
-				if last, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-					obj = last.Obj
+				if missed, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+					c.doubtMissed(missed.Obj)
+					return
 				}
 				c.note(obj, true)
 			},
@@ -141,12 +142,27 @@ func (c *Cached) note(obj any, deleted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if was, found := c.known[name]; found {
-		order, err := resourceversion.CompareResourceVersion(is.number, was.number)
-		// A deletion that was missed comes with the version it was last seen at.
-		if err == nil && (order < 0 || order == 0 && !deleted) {
+		if order, err := resourceversion.CompareResourceVersion(is.number, was.number); err == nil && order < 0 {
 			return
 		}
 	}
+	c.known[name] = is
+}
+
+// doubtMissed doubts a Secret of which the watch has missed the end: what was saved
+// here may be newer than what it last saw.
+func (c *Cached) doubtMissed(obj any) {
+	if secret, ok := obj.(*corev1.Secret); ok {
+		c.doubt(types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name})
+	}
+}
+
+// doubt has the next Load ask.
+func (c *Cached) doubt(name types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is := c.known[name]
+	is.doubtful = true
 	c.known[name] = is
 }
 
@@ -159,25 +175,29 @@ func (c *Cached) Load(ctx context.Context, owner mfa.Owner) (mfa.Kept, error) {
 	c.mu.RLock()
 	is := c.known[types.NamespacedName{Namespace: owner.Namespace, Name: SecretName(owner.Name)}]
 	c.mu.RUnlock()
+	if is.doubtful {
+		secret, err := c.store.get(ctx, owner)
+		if err != nil || secret == nil {
+			return mfa.Kept{}, err
+		}
+		c.note(secret, false)
+		is.secret = secret
+	}
 	if is.secret == nil || !isOf(is.secret, owner) {
 		return mfa.Kept{}, nil
 	}
 	return c.opened(ctx, is.secret, owner)
 }
 
-// Save implements mfa.Vault. After ErrConflict the next Load here returns what
-// the conflict was with.
+// Save implements mfa.Vault. If it fails, the next Load here asks the API server:
+// after ErrConflict it returns what the conflict was with, and when nobody knows
+// whether it was saved, that.
 func (c *Cached) Save(ctx context.Context, owner mfa.Owner, kept mfa.Kept) error {
 	written, err := c.save(ctx, owner, kept)
-	if errors.Is(err, mfa.ErrConflict) {
-		now, readErr := c.store.get(ctx, owner)
-		if readErr != nil {
-			return fmt.Errorf("%w, and reading it again: %w", err, readErr)
-		}
-		written = now
+	if err != nil {
+		c.doubt(types.NamespacedName{Namespace: owner.Namespace, Name: SecretName(owner.Name)})
+		return err
 	}
-	if written != nil {
-		c.note(written, false)
-	}
-	return err
+	c.note(written, false)
+	return nil
 }

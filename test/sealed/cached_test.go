@@ -136,7 +136,15 @@ func TestWhatWasSavedHereIsKnownHereAtOnce(t *testing.T) {
 	if kept, err = c.Load(t.Context(), owner); err != nil || ids(kept) != "elsewhere" {
 		t.Errorf("reading again after the conflict gave %s, %v", ids(kept), err)
 	}
-	ok(t, c.Save(t.Context(), owner, mfa.Kept{Version: kept.Version}))
+	ok(t, cluster.core.Secrets(owner.Namespace).Delete(t.Context(), sealed.SecretName(owner.Name), metav1.DeleteOptions{}))
+	is(t, "saving over what was deleted", c.Save(t.Context(), owner, kept), mfa.ErrConflict)
+	if kept, err = c.Load(t.Context(), owner); err != nil || kept.Version != "" {
+		t.Errorf("reading again after the deletion gave %+v, %v", kept, err)
+	}
+	save(t, c, owner, factor("anew", 3))
+	if kept, err = c.Load(t.Context(), owner); err != nil || ids(kept) != "anew" {
+		t.Errorf("after saving anew %s, %v", ids(kept), err)
+	}
 }
 
 // The watch must not bring back what was removed here, however late it is.

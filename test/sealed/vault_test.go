@@ -309,7 +309,7 @@ func BenchmarkLoad(b *testing.B) {
 	running(b, cached)
 	eventually(b, "all is read", func() bool { return cached.Check() == nil })
 	for name, v := range map[string]mfa.Vault{"live": live, "cached": cached} {
-		for _, callers := range []int{1, 32} {
+		for _, callers := range []int{1, 8} {
 			b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
 				b.SetParallelism(callers)
 				b.RunParallel(func(pb *testing.PB) {
