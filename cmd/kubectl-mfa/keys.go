@@ -18,7 +18,7 @@ var keyCommands = map[string]string{
 	"rotate": `Makes new keys, from then on used for everything new, and seals every stored credential anew. Nothing stands still
 meanwhile. Old keys stay, until you disable and destroy them.`,
 	"reseal": `Seals anew every stored credential that is under an old key. It can be ended and run again at any time.`,
-	"disable": `Takes an old key out of use. Refused while a credential needs it, and for 24 hours after the rotation: so long,
+	"disable": `Takes an old key out of use. Refused while a credential needs it, and for 25 hours after the rotation: so long,
 something sealed with it may be under way.`,
 	"enable":  `Puts a disabled key into use again.`,
 	"destroy": `Removes a disabled key for ever. What was sealed with it, as in a backup, can then be opened by nobody.`,

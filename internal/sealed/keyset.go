@@ -245,8 +245,8 @@ func (k *Keyset) open(ctx context.Context, sealed, boundTo []byte) ([]byte, erro
 	return known.open(sealed, boundTo)
 }
 
-// Seal implements mfa.Sealer. What it returns can be opened for 24 hours; after
-// that its key may have been ended (Administration.Disable).
+// Seal implements mfa.Sealer. What it returns can be opened for 24 hours at
+// least (Travel); after that its key may have been ended.
 func (k *Keyset) Seal(owner mfa.Owner, purpose string, plain []byte) ([]byte, error) {
 	if err := k.usable(); err != nil {
 		return nil, err

@@ -17,9 +17,12 @@ import (
 	"github.com/neosc/mfa-operator/internal/kube"
 )
 
-// Travel is how long a value made by Seal may be under way: a key is not ended
-// before it has been out of use for that long.
+// Travel is how long a value made by Seal may be under way.
 const Travel = 24 * time.Hour
+
+// rest is how long a key must have been out of use before it is ended. A replica
+// that is not told of a rotation may seal with the old key for some minutes more.
+const rest = Travel + time.Hour
 
 // pageSize is how many Secrets are read at a time.
 const pageSize = 200
@@ -259,7 +262,7 @@ func resealed(known *keys, secret *corev1.Secret) (changed bool, err error) {
 	return changed, nil
 }
 
-// Disable takes a key out of use that is not primary, has not been for 24 hours,
+// Disable takes a key out of use that is not primary, has not been for 25 hours,
 // and is that of no credential. It can be enabled again.
 func (a *Administration) Disable(ctx context.Context, id string) error {
 	if err := a.unused(ctx, id); err != nil {
@@ -273,9 +276,9 @@ func (a *Administration) Disable(ctx context.Context, id string) error {
 		case key.Primary:
 			return nil, fmt.Errorf("%s is primary: rotate first", id)
 		}
-		if age := a.clock().Sub(key.Retired); age < Travel {
+		if age := a.clock().Sub(key.Retired); age < rest {
 			return nil, fmt.Errorf("%s was primary until %s: what was sealed with it may be under way for %s more",
-				id, key.Retired.Format(time.RFC3339), (Travel - age).Round(time.Minute))
+				id, key.Retired.Format(time.RFC3339), (rest - age).Round(time.Minute))
 		}
 		return k.with(disable, id)
 	})

@@ -158,7 +158,7 @@ func TestAnOldKeyEndsWhenNothingNeedsIt(t *testing.T) {
 	_, err = admin.Reseal(t.Context(), quiet)
 	ok(t, err)
 	refused("while something may be under way", "under way", admin.Disable(t.Context(), oldSeal))
-	o.clock.advance(24*time.Hour + time.Minute)
+	o.clock.advance(25*time.Hour + time.Minute)
 	refused("a hashing key that recovery codes need", "is the key of 1 cred", admin.Disable(t.Context(), oldHash))
 	refused("a key that there is not", "no key", admin.Disable(t.Context(), "seal-00000000"))
 	refused("destroying what is enabled", "disable it first", admin.Destroy(t.Context(), oldSeal))
@@ -209,7 +209,7 @@ func TestADisabledKeyOpensNothing(t *testing.T) {
 	ok(t, err)
 	_, _, err = o.admin().Rotate(t.Context())
 	ok(t, err)
-	o.clock.advance(25 * time.Hour)
+	o.clock.advance(26 * time.Hour)
 	ok(t, o.admin().Disable(t.Context(), usage.Keys[0].ID))
 	eventually(t, "the running replica refuses it", func() bool {
 		_, err := keys.Open(alice("shop"), "challenge", value)
