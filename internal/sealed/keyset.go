@@ -123,12 +123,12 @@ func (k *Keyset) create(ctx context.Context) (*corev1.Secret, error) {
 // adopt takes the keys that are in the Secret, unless newer ones are known.
 // Keys that cannot be read change nothing: those known stay in use.
 func (k *Keyset) adopt(secret *corev1.Secret) error {
-	k.seen.Store(k.clock().UnixNano())
 	k.gone.Store(false)
 	read, err := decodeKeys(secret.ResourceVersion, secret.Data)
 	if err != nil {
 		return fmt.Errorf("reading the sealing keys in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
+	k.seen.Store(k.clock().UnixNano())
 	for {
 		was := k.current.Load()
 		if was != nil {

@@ -79,10 +79,20 @@ func listed(secret *corev1.Secret) (mfa.Kept, error) {
 	return kept, nil
 }
 
-// Remove removes the credentials of these methods, of all methods if none is
-// named, and returns those removed without their secrets. Entries that cannot be
-// read go with all.
+// Remove removes the credentials of these methods, and returns those removed
+// without their secrets.
 func (s *Store) Remove(ctx context.Context, owner mfa.Owner, methods ...mfa.Method) ([]mfa.Credential, error) {
+	return s.remove(ctx, owner, func(c mfa.Credential) bool { return slices.Contains(methods, c.Method) })
+}
+
+// RemoveAll removes every credential, also entries that cannot be read, and
+// returns those removed without their secrets.
+func (s *Store) RemoveAll(ctx context.Context, owner mfa.Owner) ([]mfa.Credential, error) {
+	return s.remove(ctx, owner, func(mfa.Credential) bool { return true })
+}
+
+// remove removes what is to go; an entry that cannot be read has no method.
+func (s *Store) remove(ctx context.Context, owner mfa.Owner, goes func(mfa.Credential) bool) ([]mfa.Credential, error) {
 	var removed []mfa.Credential
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		removed = nil
@@ -90,17 +100,17 @@ func (s *Store) Remove(ctx context.Context, owner mfa.Owner, methods ...mfa.Meth
 		if err != nil || secret == nil {
 			return err
 		}
-		before := len(secret.Data)
 		for id, data := range secret.Data {
 			c, _, err := decodeEnvelope(id, data)
-			if len(methods) > 0 && (err != nil || !slices.Contains(methods, c.Method)) {
-				continue
+			if err != nil {
+				c = mfa.Credential{ID: id}
 			}
-			c.ID = id
-			delete(secret.Data, id)
-			removed = append(removed, c)
+			if goes(c) {
+				delete(secret.Data, id)
+				removed = append(removed, c)
+			}
 		}
-		if len(secret.Data) == before {
+		if len(removed) == 0 {
 			return nil
 		}
 		ctx, cancel := context.WithTimeout(ctx, patience)

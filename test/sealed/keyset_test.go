@@ -3,16 +3,19 @@ package sealed
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/sealed"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 func (o *operator) secret(t testing.TB) *corev1.Secret {
@@ -107,7 +110,9 @@ func TestKeysThatAreDeletedSealNothingMore(t *testing.T) {
 
 func TestKeysThatCannotBeReadAreNotTaken(t *testing.T) {
 	o := install(t)
-	owner := alice(newNamespace(t))
+	owner := alice("shop")
+	var logs harness.Recorder
+	o.log = funcr.New(func(_, line string) { fmt.Fprintln(&logs, line) }, funcr.Options{})
 	keys := o.keys(t)
 	running(t, keys)
 	before, err := keys.Seal(owner, "challenge", []byte(seed))
@@ -116,11 +121,19 @@ func TestKeysThatCannotBeReadAreNotTaken(t *testing.T) {
 	s.Data["sealing.json"] = []byte(`{"key": "` + seed)
 	update(t, s)
 
+	eventually(t, "it is logged", func() bool { return strings.Contains(logs.String(), "cannot be read") })
+	if strings.Contains(logs.String(), seed) {
+		t.Errorf("the log tells keys:\n%s", logs.String())
+	}
 	if _, err := o.open(t, cluster.secrets); err == nil || strings.Contains(err.Error(), seed) {
 		t.Errorf("a new replica starts with keys that nobody can read, or tells them: %v", err)
 	}
 	if plain, err := keys.Open(owner, "challenge", before); err != nil || string(plain) != seed {
 		t.Errorf("a running replica lost its keys: %q, %v", plain, err)
+	}
+	o.clock.advance(6 * time.Minute)
+	if keys.Check() == nil {
+		t.Error("ready, though the keys could not be read for six minutes")
 	}
 }
 

@@ -105,6 +105,7 @@ func (c *clock) advance(by time.Duration) { c.ahead.Add(int64(by)) }
 type operator struct {
 	namespace string
 	clock     *clock
+	log       logr.Logger
 }
 
 // install makes an installation; no credentials of earlier tests are left.
@@ -115,12 +116,12 @@ func install(t testing.TB) *operator {
 	for _, s := range left.Items {
 		ok(t, cluster.core.Secrets(s.Namespace).Delete(t.Context(), s.Name, metav1.DeleteOptions{}))
 	}
-	return &operator{namespace: newNamespace(t), clock: &clock{}}
+	return &operator{namespace: newNamespace(t), clock: &clock{}, log: logr.Discard()}
 }
 
 func (o *operator) open(t testing.TB, secrets corev1client.SecretsGetter) (*sealed.Keyset, error) {
 	t.Helper()
-	return sealed.OpenKeyset(t.Context(), sealed.KeysetConfig{Secrets: secrets, Namespace: o.namespace, Clock: o.clock.now, Log: logr.Discard()})
+	return sealed.OpenKeyset(t.Context(), sealed.KeysetConfig{Secrets: secrets, Namespace: o.namespace, Clock: o.clock.now, Log: o.log})
 }
 
 // keys opens the keys as a replica does that is not told of changes.

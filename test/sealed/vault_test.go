@@ -199,7 +199,7 @@ func TestWhatIsAnothersIsNotOurs(t *testing.T) {
 			ok(t, err)
 			listed, err := store.List(t.Context(), owner)
 			ok(t, err)
-			removed, err := store.Remove(t.Context(), owner)
+			removed, err := store.RemoveAll(t.Context(), owner)
 			ok(t, err)
 			if kept.Version != "" || listed.Version != "" || len(removed) > 0 {
 				t.Errorf("loaded %+v, listed %+v, removed %+v", kept, listed, removed)
@@ -227,7 +227,11 @@ func TestWithoutTheKeysFactorsAreListedAndRemoved(t *testing.T) {
 	if ids(listed) != "phone key codes" || listed.Credentials[1].Method != mfa.WebAuthn || listed.Credentials[0].Secret != nil {
 		t.Errorf("listed %+v", listed)
 	}
-	removed, err := store.Remove(t.Context(), owner, mfa.TOTP, mfa.RecoveryCodes)
+	removed, err := store.Remove(t.Context(), owner)
+	if err != nil || len(removed) > 0 {
+		t.Errorf("no methods were named, removed were %+v, %v", removed, err)
+	}
+	removed, err = store.Remove(t.Context(), owner, mfa.TOTP, mfa.RecoveryCodes)
 	ok(t, err)
 	if ids(mfa.Kept{Credentials: removed}) != "phone codes" {
 		t.Errorf("removed %+v", removed)
@@ -240,7 +244,7 @@ func TestWithoutTheKeysFactorsAreListedAndRemoved(t *testing.T) {
 	s := stored(t, owner)
 	s.Data["broken"] = []byte("no JSON")
 	update(t, s)
-	if removed, err = store.Remove(t.Context(), owner); err != nil || len(removed) != 2 {
+	if removed, err = store.RemoveAll(t.Context(), owner); err != nil || len(removed) != 2 {
 		t.Errorf("removed %+v, %v; what cannot be read should go with all", removed, err)
 	}
 	if left := stored(t, owner).Data; len(left) != 0 {
@@ -279,7 +283,7 @@ func TestAnAPIServerThatIsAwayIsSaidSo(t *testing.T) {
 	_, err := v.Load(t.Context(), owner)
 	is(t, "loading", err, mfa.ErrUnavailable)
 	is(t, "saving", v.Save(t.Context(), owner, mfa.Kept{Credentials: []mfa.Credential{factor("phone", 0)}}), mfa.ErrUnavailable)
-	_, err = sealed.NewStore(nowhere(t)).Remove(t.Context(), owner)
+	_, err = sealed.NewStore(nowhere(t)).RemoveAll(t.Context(), owner)
 	is(t, "removing", err, mfa.ErrUnavailable)
 	if took := time.Since(start); took > 6*time.Second {
 		t.Errorf("it took %s to say so three times", took)
