@@ -254,3 +254,25 @@ func TestAnAddressIsShownHidden(t *testing.T) {
 		t.Error("a record has the address")
 	}
 }
+
+// Both addresses are enrolled; the code went to the other one.
+func TestACodeIsBoundToWhereItWasSent(t *testing.T) {
+	w := newWorld(t)
+	first := w.enrolAddress(mfa.Email)
+	other := w.alice
+	other.Contact.Email = "new@example.com"
+	e, err := w.StartEnrolment(t.Context(), other, w.rules, mfa.EnrolmentRequest{Method: mfa.Email, Session: first.Session.Token, From: w.from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.ConfirmEnrolment(t.Context(), other, w.rules, mfa.Confirmation{Token: e.Token, Code: w.sent(), From: w.from}); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Move(time.Minute)
+	c := w.send(mfa.Email)
+	proof := mfa.Proof{Method: mfa.Email, Challenge: c.Token, Code: w.sent(), From: w.from}
+	_, err = w.Verify(t.Context(), other, w.rules, proof)
+	w.want("sent to the old address", err, mfa.ErrDenied, audit.Failed, mfa.ReasonWrongCode)
+	_, err = w.Verify(t.Context(), w.alice, w.rules, proof)
+	w.want("where it was sent", err, nil, audit.Succeeded, "")
+}
