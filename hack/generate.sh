@@ -13,5 +13,6 @@ rm -f config/crd/bases/*.yaml # the CRD of a kind that is gone goes too
 "$tools/controller-gen" rbac:roleName=mfa-operator-webhook,fileName=webhook_role.yaml paths=./webhook/... output:rbac:dir=config/rbac
 hack/sync-chart.sh
 mkdir -p docs/reference
+go run ./hack/openapi > docs/reference/openapi.json
 "$tools/crd-ref-docs" --log-level=ERROR --source-path=api --config=hack/crd-ref-docs.yaml \
   --renderer=markdown --output-path=docs/reference/api.md

@@ -35,8 +35,8 @@ type Server struct {
 	// Certificate is asked for at each handshake, so that a new one needs no
 	// restart.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// ClientCAs, if not nil, are the only ones who may issue callers'
-	// certificates; nil lets callers without one in.
+	// ClientCAs are those who may issue callers' certificates. A caller without a
+	// certificate is let in: see WithCertificate. Nil: nobody's are looked at.
 	ClientCAs *x509.CertPool
 	// Plain serves HTTP instead, where somebody else ends TLS in front of it.
 	// Certificate and ClientCAs then have no say.
@@ -94,13 +94,25 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
+// WithCertificate refuses callers who have not shown a certificate of one of the
+// server's ClientCAs.
+func WithCertificate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			http.Error(w, "a client certificate is needed", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (s *Server) serve(server *http.Server, listener net.Listener) error {
 	if s.Plain {
 		return server.Serve(listener)
 	}
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.Certificate}
 	if s.ClientCAs != nil {
-		server.TLSConfig.ClientCAs, server.TLSConfig.ClientAuth = s.ClientCAs, tls.RequireAndVerifyClientCert
+		server.TLSConfig.ClientCAs, server.TLSConfig.ClientAuth = s.ClientCAs, tls.VerifyClientCertIfGiven
 	}
 	return server.ServeTLS(listener, "", "")
 }

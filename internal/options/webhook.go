@@ -26,6 +26,8 @@ type Webhook struct {
 	// ClientCAFile, if not empty, has the certificates of those who may issue
 	// callers' certificates; callers without one are then refused.
 	ClientCAFile string
+	// MFA is for applications.
+	MFA MFA
 	// DoorbellAddress is the host:port to hear Zitadel's doorbells on; 0 turns that
 	// off.
 	DoorbellAddress string
@@ -49,6 +51,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", "mfa-operator-webhook-tls", "Secret in the operator's namespace that keeps the certificate; it must exist, and may be empty")
 	flags.StringVar(&o.Configuration, "configuration", "mfa-operator-webhook", "ValidatingWebhookConfiguration whose caBundle is kept up")
 	flags.StringVar(&o.ClientCAFile, "client-ca-file", "", "certificates, PEM, of those who may issue callers' certificates; callers without one are refused")
+	o.MFA.add(flags)
 	flags.StringVar(&o.DoorbellAddress, "doorbell-bind-address", "0", "host:port to hear Zitadel's doorbells on, in plain HTTP; 0 turns that off")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
@@ -63,6 +66,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	if len(o.DNSNames) == 0 {
 		o.DNSNames = []string{"mfa-operator-webhook." + o.Namespace + ".svc"}
 	}
+	o.MFA.complete(o.DNSNames[0])
 	return o, o.validate()
 }
 
@@ -82,5 +86,6 @@ func (o Webhook) validate() error {
 			errs = append(errs, fmt.Errorf("--dns-name must be a DNS name, got %q", name))
 		}
 	}
+	errs = append(errs, o.MFA.validate()...)
 	return errors.Join(append(errs, validateLog(o.LogLevel, o.LogFormat)...)...)
 }

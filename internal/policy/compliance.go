@@ -53,20 +53,29 @@ func judge(settings idp.Settings, user Traits) Verdict {
 func (v Verdict) WithExemptions(settings idp.Settings, user Traits, demanding []types.NamespacedName,
 	exempt func(types.NamespacedName) (time.Time, bool),
 ) Verdict {
-	if v.Compliance != v1alpha1.NonCompliant || len(demanding) == 0 || noWayIn(settings, user) {
+	if v.Compliance != v1alpha1.NonCompliant || noWayIn(settings, user) {
 		return v
 	}
-	var first time.Time
+	until, ok := ExemptFromAll(demanding, exempt)
+	if !ok {
+		return v
+	}
+	return Verdict{Compliance: v1alpha1.Exempt, Reason: v.Reason + "; exempt until " + until.UTC().Format(time.RFC3339), ExemptUntil: until}
+}
+
+// ExemptFromAll tells whether exempt lets somebody off the demand of each of
+// these policies, at least one, and until when.
+func ExemptFromAll(demanding []types.NamespacedName, exempt func(types.NamespacedName) (time.Time, bool)) (until time.Time, exempted bool) {
 	for _, p := range demanding {
-		until, ok := exempt(p)
+		ends, ok := exempt(p)
 		if !ok {
-			return v
+			return time.Time{}, false
 		}
-		if first.IsZero() || until.Before(first) {
-			first = until
+		if until.IsZero() || ends.Before(until) {
+			until = ends
 		}
 	}
-	return Verdict{Compliance: v1alpha1.Exempt, Reason: v.Reason + "; exempt until " + first.UTC().Format(time.RFC3339), ExemptUntil: first}
+	return until, len(demanding) > 0
 }
 
 // Demanding names the policies among contributions that demand a second factor.

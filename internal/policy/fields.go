@@ -13,6 +13,9 @@ import (
 // FieldMethods is the path of the field that several policies can only narrow.
 const FieldMethods = "mfa.methods"
 
+// FieldEnforcement is the path of the field that demands a second factor.
+const FieldEnforcement = "mfa.enforcement"
+
 // fields lists every field of Rules with what becomes of it when several
 // policies set it: the stricter value wins where there is a stricter side,
 // precedence decides where there is none.
@@ -130,7 +133,7 @@ func webAuthn[T any](path, wins string, at func(*v1alpha1.WebAuthnSettings) *T, 
 // enforcementField takes the enforcement and whom it applies to as one: an
 // audience without enforcement says nothing.
 var enforcementField = field{
-	path: "mfa.enforcement",
+	path: FieldEnforcement,
 	also: "mfa.appliesTo",
 	wins: "the stricter, for AllUsers if any of those that force says so",
 	set:  func(r *Rules) bool { return r.MFA.Enforcement != "" },

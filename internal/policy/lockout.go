@@ -78,6 +78,6 @@ func (w Ways) Settings() idp.Settings {
 
 // waysIn are the fields that a lock-out can come from; each has a stricter side.
 var waysIn = []*field{
-	fieldAt("mfa.enforcement"), fieldAt(FieldMethods), fieldAt("mfa.passkeyLogin"),
+	fieldAt(FieldEnforcement), fieldAt(FieldMethods), fieldAt("mfa.passkeyLogin"),
 	fieldAt("login.passwordLogin"), fieldAt("login.externalIdPs"),
 }

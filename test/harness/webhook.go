@@ -80,7 +80,7 @@ func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook,
 	go func() {
 		w.ended <- app.Run(ctx, "test", append([]string{
 			"--kubeconfig=" + kubeconfig, "--namespace=" + OperatorNamespace, "--bind-address=" + serving,
-			"--health-probe-bind-address=" + health, "--dns-name=localhost",
+			"--health-probe-bind-address=" + health, "--dns-name=localhost", "--pod-name=webhook-" + port,
 		}, flags...), logs)
 	}()
 	w.Stop = func() error {

@@ -31,6 +31,7 @@ import (
 	"github.com/neosc/mfa-operator/webhook"
 	"github.com/neosc/mfa-operator/webhook/admission"
 	"github.com/neosc/mfa-operator/webhook/certificates"
+	"github.com/neosc/mfa-operator/webhook/mfaapi"
 	"github.com/neosc/mfa-operator/webhook/zitadelevents"
 )
 
@@ -96,13 +97,29 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	for path, handler := range routes {
-		mux.Handle("POST "+path, handler)
-	}
 	callers, err := clientCAs(o.ClientCAFile)
 	if err != nil {
 		return err
+	}
+	mux := http.NewServeMux()
+	for path, handler := range routes {
+		if callers != nil {
+			handler = webhook.WithCertificate(handler)
+		}
+		mux.Handle("POST "+path, handler)
+	}
+	checks := map[string]healthz.Checker{"certificate": keeper.Check, "published": heard}
+	if o.MFA.Enabled {
+		handler, ready, err := setupMFA(ctx, mgr, o)
+		if err != nil {
+			return fmt.Errorf("setting up local verification: %w", err)
+		}
+		for _, prefix := range mfaapi.Prefixes {
+			mux.Handle(prefix, handler)
+		}
+		for name, check := range ready {
+			checks[name] = func(*http.Request) error { return check() }
+		}
 	}
 	serving := &webhook.Server{
 		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: callers, Handler: mux, Log: mgr.GetLogger().WithName("server"),
@@ -119,7 +136,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding the liveness check: %w", err)
 	}
-	for name, check := range map[string]healthz.Checker{"certificate": keeper.Check, "server": serving.Check, "published": heard} {
+	checks["server"] = serving.Check
+	for name, check := range checks {
 		if err := mgr.AddReadyzCheck(name, check); err != nil {
 			return fmt.Errorf("adding the readiness check %s: %w", name, err)
 		}

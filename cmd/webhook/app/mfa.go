@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/neosc/mfa-operator/internal/courier"
+	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/internal/sealed"
+	"github.com/neosc/mfa-operator/internal/signing"
+	"github.com/neosc/mfa-operator/webhook/mfaapi"
+)
+
+// What internal/ledger, internal/sealed and internal/signing need is asked for
+// in webhook/mfaapi.
+
+// longestSession is the longest lifetime a policy can give, and some.
+const longestSession = 366 * 24 * time.Hour
+
+// setupMFA makes what answers applications, and returns what has to be ready.
+func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook) (http.Handler, map[string]func() error, error) {
+	log := mgr.GetLogger()
+	secrets, err := kube.Secrets(mgr.GetConfig())
+	if err != nil {
+		return nil, nil, err
+	}
+	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a client: %w", err)
+	}
+	keys, err := sealed.OpenKeyset(ctx, sealed.KeysetConfig{Secrets: secrets, Namespace: o.Namespace, Clock: time.Now, Log: log.WithName("sealed")})
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the sealing keys: %w", err)
+	}
+	signer, err := signing.Open(ctx, signing.Config{
+		Secrets: secrets, Namespace: o.Namespace, LongestSession: longestSession, Clock: time.Now, Log: log.WithName("signing"),
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the session keys: %w", err)
+	}
+	vault := sealed.NewCached(sealed.NewVault(secrets, keys))
+	// The manager appends to these ledgers, too: checkpoints hold the state of this
+	// very fold.
+	ledgers, err := ledger.New(ledger.Config{REST: mgr.GetConfig(), Writer: o.MFA.PodName, Log: log.WithName("ledger")}, mfa.Fold{})
+	if err != nil {
+		return nil, nil, err
+	}
+	post, err := courier.New(courierConfig(&o.MFA), time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, runnable := range []manager.Runnable{keys, signer, vault, ledgers} {
+		if err := mgr.Add(runnable); err != nil {
+			return nil, nil, fmt.Errorf("adding %T: %w", runnable, err)
+		}
+	}
+	if err := mfaapi.Indexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return nil, nil, err
+	}
+	callers, err := mfaapi.NewCallers(clientset)
+	if err != nil {
+		return nil, nil, fmt.Errorf("setting up authentication: %w", err)
+	}
+	rights, err := mfaapi.NewRights(clientset)
+	if err != nil {
+		return nil, nil, fmt.Errorf("setting up authorization: %w", err)
+	}
+	api := &mfaapi.API{
+		Verifier: &mfa.Service{
+			Vault: vault, Sealer: keys, Signer: signer, Courier: post, Ledger: ledgers,
+			Issuer: o.MFA.Issuer, Clock: time.Now, Rand: rand.Reader,
+		},
+		Directory: &mfaapi.Directory{
+			Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Now: time.Now,
+			RelyingParty: mfaapi.RelyingParty{ID: o.MFA.RelyingPartyID, Name: o.MFA.RelyingPartyName, Origins: o.MFA.Origins},
+		},
+		Callers: callers, Rights: rights, Log: log.WithName("mfaapi"),
+		Keys: func() (json.RawMessage, error) { return json.Marshal(signer.JWKS()) },
+	}
+	return api.Handler(), map[string]func() error{
+		"sealing-keys": keys.Check, "session-keys": signer.Check, "credentials": vault.Check,
+	}, nil
+}
+
+func courierConfig(o *options.MFA) courier.Config {
+	var c courier.Config
+	if e := o.Email; e.Host != "" {
+		c.Email = &courier.Email{
+			Host: e.Host, Port: e.Port, TLS: courier.TLS(e.TLS), CAFile: e.CAFile,
+			UsernameFile: e.UsernameFile, PasswordFile: e.PasswordFile, From: e.From, Subject: e.Subject,
+		}
+	}
+	if s := o.SMS; s.URL != "" {
+		c.SMS = &courier.SMS{URL: s.URL, SigningKeyFile: s.SigningKeyFile, TokenFile: s.TokenFile, CAFile: s.CAFile, Prefixes: s.Prefixes}
+	}
+	return c
+}

@@ -1,0 +1,118 @@
+package options
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// MFA is what the operator of the webhook process chooses for local
+// verification.
+type MFA struct {
+	// Enabled: applications are answered.
+	Enabled bool
+	// PodName names this process in what it appends to audit ledgers, 1 to 253
+	// characters.
+	PodName string
+	// Issuer is the iss of session tokens, a URL.
+	Issuer string
+	// RelyingPartyID is the domain WebAuthn credentials are made for; empty:
+	// WebAuthn is not offered. Origins are the exact origins that may ask.
+	RelyingPartyID, RelyingPartyName string
+	Origins                          []string
+	Email                            Email
+	SMS                              SMS
+}
+
+// Email says how codes are sent by e-mail; without Host they are not. See
+// courier.Email for the rest.
+type Email struct {
+	Host                       string
+	Port                       int
+	TLS                        string
+	CAFile                     string
+	UsernameFile, PasswordFile string
+	From, Subject              string
+}
+
+// SMS says how codes are sent by SMS; without URL they are not. See courier.SMS
+// for the rest.
+type SMS struct {
+	URL                               string
+	SigningKeyFile, TokenFile, CAFile string
+	Prefixes                          []string
+}
+
+func (o *MFA) add(flags *pflag.FlagSet) {
+	flags.BoolVar(&o.Enabled, "mfa-api", true, "answer applications that verify their users' second factors here")
+	flags.StringVar(&o.PodName, "pod-name", ownName(), "the name of this process in audit ledgers (default: $POD_NAME, else the host's name)")
+	flags.StringVar(&o.Issuer, "mfa-issuer", "", "issuer (iss) of session tokens, a URL (default: https:// and the first --dns-name)")
+	flags.StringVar(&o.RelyingPartyID, "webauthn-rp-id", "", "domain WebAuthn credentials are made for, such as example.com; without, WebAuthn is not offered to local users")
+	flags.StringVar(&o.RelyingPartyName, "webauthn-rp-name", "", "name of the relying party, for people (default: the domain)")
+	flags.StringSliceVar(&o.Origins, "webauthn-origin", nil, "exact origin that may ask for WebAuthn, such as https://login.example.com; can be given more than once (default: https:// and the domain)")
+	flags.StringVar(&o.Email.Host, "smtp-host", "", "SMTP server for codes by e-mail; without, they are not offered to local users")
+	flags.IntVar(&o.Email.Port, "smtp-port", 0, "its port (default: 587 for StartTLS, 465 for Implicit)")
+	flags.StringVar(&o.Email.TLS, "smtp-tls", "StartTLS", "StartTLS or Implicit")
+	flags.StringVar(&o.Email.CAFile, "smtp-ca-file", "", "certificates, PEM, of those who may have issued the server's (default: the system's)")
+	flags.StringVar(&o.Email.UsernameFile, "smtp-username-file", "", "file with the user name for the server")
+	flags.StringVar(&o.Email.PasswordFile, "smtp-password-file", "", "file with the password for the server")
+	flags.StringVar(&o.Email.From, "email-from", "", `sender of codes, such as "ACME sign-in <no-reply@acme.example>"`)
+	flags.StringVar(&o.Email.Subject, "email-subject", "", "subject of codes by e-mail (default: Your sign-in code)")
+	flags.StringVar(&o.SMS.URL, "sms-gateway-url", "", "gateway for codes by SMS, HTTPS; without, they are not offered to local users")
+	flags.StringVar(&o.SMS.SigningKeyFile, "sms-signing-key-file", "", "file with the key that requests to the gateway are signed with: whsec_ and base64")
+	flags.StringVar(&o.SMS.TokenFile, "sms-token-file", "", "file with a bearer token for the gateway")
+	flags.StringVar(&o.SMS.CAFile, "sms-ca-file", "", "certificates, PEM, of those who may have issued the gateway's (default: the system's)")
+	flags.StringSliceVar(&o.SMS.Prefixes, "sms-prefix", nil, "what a number must begin with, such as +49; can be given more than once, at least one is needed")
+}
+
+func (o *MFA) complete(dnsName string) {
+	if o.Issuer == "" {
+		o.Issuer = "https://" + dnsName
+	}
+	if o.RelyingPartyID != "" && len(o.Origins) == 0 {
+		o.Origins = []string{"https://" + o.RelyingPartyID}
+	}
+	if o.RelyingPartyName == "" {
+		o.RelyingPartyName = o.RelyingPartyID
+	}
+}
+
+func (o *MFA) validate() []error {
+	var errs []error
+	if n := len(o.PodName); n < 1 || n > 253 {
+		errs = append(errs, fmt.Errorf("--pod-name must have 1 to 253 characters, got %d", n))
+	}
+	if u, err := url.Parse(o.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
+		errs = append(errs, fmt.Errorf("--mfa-issuer must be an https URL, got %q", o.Issuer))
+	}
+	if strings.ContainsAny(o.RelyingPartyID, ":/@ ") {
+		errs = append(errs, fmt.Errorf("--webauthn-rp-id must be a domain, without scheme or port, got %q", o.RelyingPartyID))
+	}
+	if o.RelyingPartyID == "" && len(o.Origins) > 0 {
+		errs = append(errs, errors.New("--webauthn-origin needs --webauthn-rp-id"))
+	}
+	for _, origin := range o.Origins {
+		if err := checkOrigin(origin, o.RelyingPartyID); err != nil {
+			errs = append(errs, fmt.Errorf("--webauthn-origin %q: %w", origin, err))
+		}
+	}
+	return errs
+}
+
+// checkOrigin holds an origin to what browsers accept for a relying party: HTTPS,
+// or plain HTTP on localhost, at the domain or below it (WebAuthn Level 3, 5.1.3).
+func checkOrigin(origin, domain string) error {
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return errors.New("must be scheme, host and port, and nothing else")
+	case u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost"):
+		return errors.New("must be https, or http for localhost")
+	case u.Hostname() != domain && !strings.HasSuffix(u.Hostname(), "."+domain):
+		return fmt.Errorf("must be %s or a domain below it", domain)
+	}
+	return nil
+}

@@ -1,0 +1,329 @@
+// Package mfaapi verifies people over HTTPS: three replicas of the real webhook
+// process over one real API server. What counts is what applications are
+// answered, and what etcd holds afterwards.
+package mfaapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/controlplane"
+	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/test/harness"
+)
+
+const replicas = 3
+
+// cluster is the control plane all tests of the package share. Tests keep apart
+// by namespace.
+var cluster struct {
+	env      *envtest.Environment
+	client   client.Client
+	replicas []*harness.Webhook
+	logs     *harness.Recorder
+}
+
+func TestMain(m *testing.M) {
+	code, err := withCluster(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func withCluster(run func() int) (code int, err error) {
+	if cluster.env, err = controlplane.Start(); err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stopErr := cluster.env.Stop(); err == nil {
+			err = stopErr
+		}
+	}()
+	if cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
+		return 1, fmt.Errorf("making a client: %w", err)
+	}
+	ctx := context.Background()
+	if err := cluster.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}); err != nil {
+		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "mfaapi")
+	if err != nil {
+		return 1, fmt.Errorf("making a temporary folder: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(kubeconfig, cluster.env.KubeConfig, 0o600); err != nil {
+		return 1, fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	if err := harness.InstallWebhook(ctx, cluster.client); err != nil {
+		return 1, err
+	}
+	cluster.logs = &harness.Recorder{}
+	for i := range replicas {
+		w, err := harness.StartWebhook(kubeconfig, cluster.logs, "--log-level=debug", "--pod-name=webhook-"+strconv.Itoa(i),
+			"--webauthn-rp-id=example.com", "--webauthn-origin=https://login.example.com")
+		if err != nil {
+			return 1, err
+		}
+		defer func() {
+			if stopErr := w.Stop(); err == nil {
+				err = stopErr
+			}
+		}()
+		cluster.replicas = append(cluster.replicas, w)
+	}
+	for _, w := range cluster.replicas {
+		if err := w.AwaitReady(ctx); err != nil {
+			return 1, fmt.Errorf("%w; log:\n%s", err, cluster.logs)
+		}
+	}
+	return run(), nil
+}
+
+// world is one test's own namespace, with an application in it.
+type world struct {
+	*gomega.WithT
+	t         *testing.T
+	ctx       context.Context
+	namespace string
+	app       *app
+}
+
+var worlds atomic.Int32
+
+// newWorld makes a namespace with an application that may do everything there.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), namespace: "team-" + strconv.Itoa(int(worlds.Add(1)))}
+	w.SetDefaultEventuallyTimeout(20 * time.Second)
+	w.Expect(cluster.client.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(gomega.Succeed())
+	w.allow("app", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Verbs: []string{"*"}, Resources: []string{"mfausers", "mfausers/verify", "mfausers/enrol", "mfausers/links", "mfausers/sessions", "mfausers/lock"}})
+	w.app = &app{w: w, token: w.tokenOf("app", "mfa.security.neosc.io")}
+	return w
+}
+
+// allow makes a service account that may do something.
+func (w *world) allow(name string, rules ...rbacv1.PolicyRule) {
+	w.t.Helper()
+	meta := metav1.ObjectMeta{Namespace: w.namespace, Name: name}
+	for _, obj := range []client.Object{
+		&corev1.ServiceAccount{ObjectMeta: meta},
+		&rbacv1.Role{ObjectMeta: meta, Rules: rules},
+		&rbacv1.RoleBinding{
+			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.namespace, Name: name}},
+		},
+	} {
+		w.Expect(cluster.client.Create(w.ctx, obj)).To(gomega.Succeed())
+	}
+}
+
+// tokenOf asks the API server for a token of a service account.
+func (w *world) tokenOf(account string, audiences ...string) string {
+	w.t.Helper()
+	clientset, err := kubernetes.NewForConfig(cluster.env.Config)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: ptr.To[int64](3600)}}
+	answer, err := clientset.CoreV1().ServiceAccounts(w.namespace).CreateToken(w.ctx, account, request, metav1.CreateOptions{})
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	return answer.Status.Token
+}
+
+// app is an application.
+type app struct {
+	w       *world
+	token   string
+	replica int // which one it talks to
+	header  http.Header
+}
+
+// at is the same application, talking to another replica.
+func (a app) at(replica int) *app {
+	a.replica = replica
+	return &a
+}
+
+// with is the same application, sending one more header.
+func (a app) with(name, value string) *app {
+	a.header = a.header.Clone()
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	a.header.Set(name, value)
+	return &a
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   map[string]any
+	raw    string
+}
+
+// of returns a value of the body by its path.
+func (a answer) of(path ...string) any {
+	var value any = a.body
+	for _, p := range path {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = object[p]
+	}
+	return value
+}
+
+func (a answer) text(path ...string) string {
+	s, _ := a.of(path...).(string)
+	return s
+}
+
+var https = &http.Client{
+	Timeout:   30 * time.Second,
+	Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64}, //nolint:gosec // the certificate is test/admission's business
+}
+
+// raw sends a request as it is.
+func (a *app) raw(method, path, contentType string, body io.Reader) answer {
+	a.w.t.Helper()
+	req, err := http.NewRequestWithContext(a.w.ctx, method, cluster.replicas[a.replica].URL+path, body)
+	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	for name, values := range a.header {
+		req.Header[name] = values
+	}
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := https.Do(req)
+	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	defer resp.Body.Close() //nolint:errcheck // it has been read
+	text, err := io.ReadAll(resp.Body)
+	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	out := answer{status: resp.StatusCode, header: resp.Header, raw: string(text)}
+	_ = json.Unmarshal(text, &out.body) // what is no object has no members
+	return out
+}
+
+// about sends a request about a user; body may be nil.
+func (a *app) about(method, user, what string, body any) answer {
+	a.w.t.Helper()
+	path := "/v1/namespaces/" + a.w.namespace + "/users/" + url.PathEscape(user) + what
+	if body == nil {
+		return a.raw(method, path, "", nil)
+	}
+	text, err := json.Marshal(body)
+	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	return a.raw(method, path, "application/json", bytes.NewReader(text))
+}
+
+type object = map[string]any
+
+// register makes a user.
+func (a *app) register(user string) {
+	a.w.t.Helper()
+	got := a.about(http.MethodPut, user, "", object{})
+	a.w.Expect(got.status).To(gomega.Equal(http.StatusCreated), got.raw)
+	for i := range cluster.replicas { // each has to have heard of them
+		a.w.Eventually(func() int { return a.at(i).about(http.MethodPut, user, "", object{}).status }).Should(gomega.Equal(http.StatusOK))
+	}
+}
+
+// seed is a TOTP app of a user.
+type seed string
+
+// code is the one of the time step that is so far from the present one.
+func (s seed) code(w *world, steps int) string {
+	w.t.Helper()
+	at := time.Now().Add(time.Duration(steps) * 30 * time.Second)
+	code, err := totp.GenerateCodeCustom(string(s), at, totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	return code
+}
+
+// early waits until a time step has some seconds left, so that what the test
+// calls the present step is still that when it arrives.
+func (w *world) early() {
+	w.Eventually(func() int { return time.Now().Second() % 30 }, 15*time.Second, 50*time.Millisecond).Should(gomega.BeNumerically("<", 20))
+}
+
+// enrol gives a user a TOTP app, and confirms with the code of the step before
+// the present one. It returns the session, too.
+func (a *app) enrol(user string) (seed, string) {
+	a.w.t.Helper()
+	started := a.about(http.MethodPost, user, "/enrolments", object{"method": "TOTP", "name": "phone"})
+	a.w.Expect(started.status).To(gomega.Equal(http.StatusCreated), started.raw)
+	s := seed(started.text("secret"))
+	a.w.early()
+	confirmed := a.about(http.MethodPost, user, "/enrolments/confirm", object{"token": started.text("token"), "code": s.code(a.w, -1), "audience": "shop"})
+	a.w.Expect(confirmed.status).To(gomega.Equal(http.StatusCreated), confirmed.raw)
+	return s, confirmed.text("session", "token")
+}
+
+func (a *app) verify(user, method, code string) answer {
+	a.w.t.Helper()
+	return a.about(http.MethodPost, user, "/verifications", object{"method": method, "code": code, "audience": "shop"})
+}
+
+// trail reads the ledger of the test's namespace through the API server, checks
+// its chain, and returns the records of these actions.
+func (w *world) trail(actions ...audit.Action) []audit.Record {
+	w.t.Helper()
+	store, err := ledger.NewStore(cluster.env.Config, nil)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	start, err := ledger.Oldest(w.ctx, store, w.namespace)
+	w.Expect(err).NotTo(gomega.HaveOccurred())
+	var records []audit.Record
+	_, err = ledger.ReadAll(w.ctx, store, w.namespace, start, func(b audit.Batch) error {
+		for _, r := range b.Records {
+			if len(actions) == 0 || slices.Contains(actions, r.Action) {
+				records = append(records, r)
+			}
+		}
+		return nil
+	})
+	w.Expect(err).NotTo(gomega.HaveOccurred(), "the ledger must be intact")
+	return records
+}
+
+// outcomes are records as one line each.
+func outcomes(records []audit.Record) []string {
+	var lines []string
+	for _, r := range records {
+		lines = append(lines, strings.TrimSpace(string(r.Action)+" "+string(r.Outcome)+" "+r.Reason))
+	}
+	return lines
+}
