@@ -4,16 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // MFA is what the operator of the webhook process chooses for local
 // verification.
 type MFA struct {
-	// Enabled: applications are answered.
-	Enabled bool
+	// Namespaces are those whose local users are verified here; one that is empty
+	// stands for all. None: no application is answered.
+	Namespaces []string
 	// PodName names this process in what it appends to audit ledgers, 1 to 253
 	// characters.
 	PodName string
@@ -47,7 +50,7 @@ type SMS struct {
 }
 
 func (o *MFA) add(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.Enabled, "mfa-api", true, "answer applications that verify their users' second factors here")
+	flags.StringSliceVar(&o.Namespaces, "mfa-namespace", nil, "namespace whose local users are verified here, * for all; can be given more than once (default: none, and applications are not answered)")
 	flags.StringVar(&o.PodName, "pod-name", ownName(), "the name of this process in audit ledgers (default: $POD_NAME, else the host's name)")
 	flags.StringVar(&o.Issuer, "mfa-issuer", "", "issuer (iss) of session tokens, a URL (default: https:// and the first --dns-name)")
 	flags.StringVar(&o.RelyingPartyID, "webauthn-rp-id", "", "domain WebAuthn credentials are made for, such as example.com; without, WebAuthn is not offered to local users")
@@ -69,6 +72,9 @@ func (o *MFA) add(flags *pflag.FlagSet) {
 }
 
 func (o *MFA) complete(dnsName string) {
+	if slices.Contains(o.Namespaces, "*") {
+		o.Namespaces = []string{""}
+	}
 	if o.Issuer == "" {
 		o.Issuer = "https://" + dnsName
 	}
@@ -84,6 +90,11 @@ func (o *MFA) validate() []error {
 	var errs []error
 	if n := len(o.PodName); n < 1 || n > 253 {
 		errs = append(errs, fmt.Errorf("--pod-name must have 1 to 253 characters, got %d", n))
+	}
+	for _, namespace := range o.Namespaces {
+		if wrong := validation.IsDNS1123Label(namespace); namespace != "" && len(wrong) > 0 {
+			errs = append(errs, fmt.Errorf("--mfa-namespace %q: %s", namespace, strings.Join(wrong, "; ")))
+		}
 	}
 	if u, err := url.Parse(o.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
 		errs = append(errs, fmt.Errorf("--mfa-issuer must be an https URL, got %q", o.Issuer))

@@ -27,7 +27,7 @@ const (
 	listen = 10 * time.Second
 )
 
-// Cached is a Vault that answers Load from what a watch has told, so that a
+// Cached is a Vault for one namespace, or for all, that answers Load from what a watch has told, so that a
 // verification costs the API server nothing. Before Start, and when nothing has
 // been heard for two minutes, it asks.
 //
@@ -40,7 +40,8 @@ const (
 // Only sealed values are kept in memory.
 type Cached struct {
 	*Vault
-	heard atomic.Int64 // Unix nanoseconds; 0: not all has been read yet
+	namespace string
+	heard      atomic.Int64 // Unix nanoseconds; 0: not all has been read yet
 
 	mu    sync.RWMutex
 	known map[types.NamespacedName]version
@@ -56,14 +57,14 @@ type version struct {
 
 var _ mfa.Vault = (*Cached)(nil)
 
-// NewCached makes a Cached of a Vault.
-func NewCached(v *Vault) *Cached {
-	return &Cached{Vault: v, known: map[types.NamespacedName]version{}}
+// NewCached makes a Cached of a Vault; metav1.NamespaceAll is all namespaces.
+func NewCached(v *Vault, namespace string) *Cached {
+	return &Cached{Vault: v, namespace: namespace, known: map[types.NamespacedName]version{}}
 }
 
 // Start listens until ctx ends. Every replica does.
 func (c *Cached) Start(ctx context.Context) error {
-	secrets := c.store.secrets.Secrets(metav1.NamespaceAll)
+	secrets := c.store.secrets.Secrets(c.namespace)
 	only := Selector().String()
 	_, controller := toolscache.NewInformerWithOptions(toolscache.InformerOptions{
 		ListerWatcher: &toolscache.ListWatch{

@@ -45,10 +45,13 @@ var ErrKeysLost = errors.New("the keys of the stored MFA credentials are gone")
 
 // KeysetConfig is what a Keyset is made of.
 type KeysetConfig struct {
-	// Secrets reads Secrets of all namespaces; see kube.Secrets.
+	// Secrets reads Secrets of all these namespaces; see kube.Secrets.
 	Secrets corev1client.SecretsGetter
 	// Namespace is the operator's.
 	Namespace string
+	// Users are the namespaces that users are in; metav1.NamespaceAll among them,
+	// or none: all.
+	Users []string
 	// Clock dates keys.
 	Clock func() time.Time
 	Log   logr.Logger
@@ -60,6 +63,7 @@ type Keyset struct {
 	log     logr.Logger
 	current atomic.Pointer[keys]
 	clock   func() time.Time
+	users   []string
 	seen    atomic.Int64 // Unix nanoseconds of the last successful reading
 	gone    atomic.Bool  // the Secret has been deleted
 
@@ -76,7 +80,7 @@ var _ mfa.Sealer = (*Keyset)(nil)
 func OpenKeyset(ctx context.Context, c KeysetConfig) (*Keyset, error) {
 	k := &Keyset{
 		secret: kube.SharedSecret{Client: c.Secrets, Namespace: c.Namespace, Name: KeysName},
-		log:    c.Log, clock: c.Clock,
+		log:    c.Log, clock: c.Clock, users: everywhereIfNone(c.Users),
 	}
 	secret, err := k.secret.Get(ctx)
 	if apierrors.IsNotFound(err) {
@@ -94,13 +98,15 @@ func OpenKeyset(ctx context.Context, c KeysetConfig) (*Keyset, error) {
 // create makes the keys, unless they have been lost or another replica is
 // faster.
 func (k *Keyset) create(ctx context.Context) (*corev1.Secret, error) {
-	some, err := k.secret.Client.Secrets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: Selector().String(), Limit: 1})
-	if err != nil {
-		return nil, fmt.Errorf("looking for credentials that need keys: %w", err)
-	}
-	if len(some.Items) > 0 {
-		return nil, fmt.Errorf("%w (Secret %s/%s has some): restore the keys from your backup, as docs/how-to/rotate-keys.md says",
-			ErrKeysLost, some.Items[0].Namespace, some.Items[0].Name)
+	for _, namespace := range k.users {
+		some, err := k.secret.Client.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector().String(), Limit: 1})
+		if err != nil {
+			return nil, fmt.Errorf("looking for credentials that need keys: %w", err)
+		}
+		if len(some.Items) > 0 {
+			return nil, fmt.Errorf("%w (Secret %s/%s has some): restore the keys from your backup, as docs/how-to/rotate-keys.md says",
+				ErrKeysLost, some.Items[0].Namespace, some.Items[0].Name)
+		}
 	}
 	made, err := makeKeys(k.clock())
 	if err != nil {

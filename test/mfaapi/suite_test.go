@@ -91,7 +91,7 @@ func withCluster(run func() int) (code int, err error) {
 	cluster.logs = &harness.Recorder{}
 	for i := range replicas {
 		w, err := harness.StartWebhook(kubeconfig, cluster.logs, "--log-level=debug", "--pod-name=webhook-"+strconv.Itoa(i),
-			"--webauthn-rp-id=example.com", "--webauthn-origin=https://login.example.com")
+			"--mfa-namespace=*", "--webauthn-rp-id=example.com", "--webauthn-origin=https://login.example.com")
 		if err != nil {
 			return 1, err
 		}

@@ -81,7 +81,7 @@ func (o *operator) replica(t testing.TB, w *wire) *sealed.Cached {
 	secrets := w.secrets(t)
 	keys, err := o.open(t, secrets)
 	ok(t, err)
-	c := sealed.NewCached(sealed.NewVault(secrets, keys))
+	c := sealed.NewCached(sealed.NewVault(secrets, keys), metav1.NamespaceAll)
 	if c.Check() == nil {
 		t.Error("ready before anything was read")
 	}
@@ -208,7 +208,7 @@ func TestBeforeItHasReadEverythingItAsks(t *testing.T) {
 	o := install(t)
 	owner := alice(newNamespace(t))
 	save(t, o.vault(t), owner, factor("phone", 0))
-	c := sealed.NewCached(o.vault(t))
+	c := sealed.NewCached(o.vault(t), metav1.NamespaceAll)
 	if kept, err := c.Load(t.Context(), owner); err != nil || ids(kept) != "phone" {
 		t.Errorf("loaded %s, %v", ids(kept), err)
 	}

@@ -309,7 +309,7 @@ func BenchmarkLoad(b *testing.B) {
 	owner := alice(newNamespace(b))
 	live := o.vault(b)
 	save(b, live, owner, factor("phone", 0), factor("key", 1), factor("codes", 2))
-	cached := sealed.NewCached(live)
+	cached := sealed.NewCached(live, metav1.NamespaceAll)
 	running(b, cached)
 	eventually(b, "all is read", func() bool { return cached.Check() == nil })
 	for name, v := range map[string]mfa.Vault{"live": live, "cached": cached} {

@@ -33,6 +33,8 @@ type Directory struct {
 	Client client.Client
 	// Namespace is the operator's own.
 	Namespace string
+	// Served tells whether the users of a namespace are verified here.
+	Served func(namespace string) bool
 	// RelyingParty is for whom WebAuthn credentials are made.
 	RelyingParty RelyingParty
 	// Now is the clock.
@@ -112,6 +114,9 @@ type found struct {
 
 // find looks a user up. Not to be there is no error: nobody shall be able to tell.
 func (d *Directory) find(ctx context.Context, namespace, username string) (found, error) {
+	if !d.Served(namespace) {
+		return found{}, newProblem(http.StatusNotFound, problemNotFound, "the local users of namespace "+namespace+" are not verified here; --mfa-namespace says whose are")
+	}
 	name, err := canonical(username)
 	if err != nil {
 		p := newProblem(http.StatusUnprocessableEntity, problemInvalid, "the username cannot be one: it has characters that usernames have not (RFC 8265)")

@@ -39,7 +39,7 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook) (http.Ha
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a client: %w", err)
 	}
-	keys, err := sealed.OpenKeyset(ctx, sealed.KeysetConfig{Secrets: secrets, Namespace: o.Namespace, Clock: time.Now, Log: log.WithName("sealed")})
+	keys, err := sealed.OpenKeyset(ctx, sealed.KeysetConfig{Secrets: secrets, Namespace: o.Namespace, Users: o.MFA.Namespaces, Clock: time.Now, Log: log.WithName("sealed")})
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the sealing keys: %w", err)
 	}
@@ -49,7 +49,7 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook) (http.Ha
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the session keys: %w", err)
 	}
-	vault := sealed.NewCached(sealed.NewVault(secrets, keys))
+	vault := sealed.NewVaults(sealed.NewVault(secrets, keys), o.MFA.Namespaces)
 	// The manager appends to these ledgers, too: checkpoints hold the state of this
 	// very fold.
 	ledgers, err := ledger.New(ledger.Config{REST: mgr.GetConfig(), Writer: o.MFA.PodName, Log: log.WithName("ledger")}, mfa.Fold{})
@@ -82,7 +82,7 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook) (http.Ha
 			Issuer: o.MFA.Issuer, Clock: time.Now, Rand: rand.Reader,
 		},
 		Directory: &mfaapi.Directory{
-			Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Now: time.Now,
+			Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Served: vault.Serves, Now: time.Now,
 			RelyingParty: mfaapi.RelyingParty{ID: o.MFA.RelyingPartyID, Name: o.MFA.RelyingPartyName, Origins: o.MFA.Origins},
 		},
 		Callers: callers, Rights: rights, Log: log.WithName("mfaapi"),

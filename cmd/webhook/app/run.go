@@ -109,7 +109,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		mux.Handle("POST "+path, handler)
 	}
 	checks := map[string]healthz.Checker{"certificate": keeper.Check, "published": heard}
-	if o.MFA.Enabled {
+	if len(o.MFA.Namespaces) > 0 {
 		handler, ready, err := setupMFA(ctx, mgr, o)
 		if err != nil {
 			return fmt.Errorf("setting up local verification: %w", err)
