@@ -13,10 +13,14 @@ import (
 
 func TestWebhookDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
+	t.Setenv("POD_NAME", "webhook-0")
 	got, err := options.ParseWebhook(nil)
 	want := options.Webhook{
 		Namespace: "neosc-system", Address: ":9443", DNSNames: []string{"mfa-operator-webhook.neosc-system.svc"},
 		CertificateSecret: "mfa-operator-webhook-tls", Configuration: "mfa-operator-webhook",
+		MFA: options.MFA{
+			PodName: "webhook-0", Issuer: "https://mfa-operator-webhook.neosc-system.svc", Email: options.Email{TLS: "StartTLS"},
+		},
 		DoorbellAddress: "0", MetricsAddress: "0", HealthAddress: ":8081", LogLevel: "info", LogFormat: "json",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -30,10 +34,22 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--namespace=security", "--kubeconfig=/tmp/config", "--bind-address=127.0.0.1:1", "--dns-name=a.example", "--dns-name=b.example",
 		"--certificate-secret=s", "--configuration=c", "--client-ca-file=/tmp/ca", "--doorbell-bind-address=:9080", "--metrics-bind-address=:9090",
 		"--health-probe-bind-address=0", "--log-level=debug", "--log-format=console",
+		"--mfa-namespace=a,b", "--pod-name=p", "--mfa-issuer=https://mfa.example", "--webauthn-rp-id=example.com", "--webauthn-rp-name=Example",
+		"--webauthn-origin=https://login.example.com", "--smtp-host=mail", "--smtp-port=465", "--smtp-tls=Implicit", "--smtp-ca-file=/ca",
+		"--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c", "--email-subject=Code", "--sms-gateway-url=https://sms",
+		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
 		CertificateSecret: "s", Configuration: "c", ClientCAFile: "/tmp/ca",
+		MFA: options.MFA{
+			Namespaces: []string{"a", "b"}, PodName: "p", Issuer: "https://mfa.example",
+			RelyingPartyID: "example.com", RelyingPartyName: "Example", Origins: []string{"https://login.example.com"},
+			Email: options.Email{
+				Host: "mail", Port: 465, TLS: "Implicit", CAFile: "/ca", UsernameFile: "/u", PasswordFile: "/p", From: "a@b.c", Subject: "Code",
+			},
+			SMS: options.SMS{URL: "https://sms", SigningKeyFile: "/k", TokenFile: "/t", CAFile: "/c", Prefixes: []string{"+49"}},
+		},
 		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0",
 		LogLevel: "debug", LogFormat: "console",
 	}
@@ -61,6 +77,13 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--certificate-secret= --configuration=", []string{"--certificate-secret", "--configuration"}, "every mistake is told at once"},
 		{"--dns-name=https://x", []string{"--dns-name"}, "a name is no URL"},
 		{"--dns-name=*.svc", []string{"--dns-name"}, "nobody else's name"},
+		{"--mfa-namespace=A", []string{"--mfa-namespace", `"A"`}, "no namespace has such a name"},
+		{"--mfa-issuer=http://x", []string{"--mfa-issuer"}, "who checks a token may fetch the keys there"},
+		{"--webauthn-rp-id=https://x", []string{"--webauthn-rp-id"}, "a domain is no URL"},
+		{"--webauthn-origin=https://x", []string{"--webauthn-origin", "--webauthn-rp-id"}, "an origin of nobody"},
+		{"--webauthn-rp-id=a.example --webauthn-origin=https://b.example", []string{"--webauthn-origin", "a.example"}, "no browser would take it"},
+		{"--webauthn-rp-id=a.example --webauthn-origin=http://a.example", []string{"--webauthn-origin", "https"}, "nor this"},
+		{"--webauthn-rp-id=a.example --webauthn-origin=https://a.example/login", []string{"--webauthn-origin"}, "an origin has no path"},
 		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
 		{"--leader-elect", []string{"leader-elect"}, "there is no leader"},
