@@ -3,6 +3,8 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +23,7 @@ type Outside struct {
 	Providers securitypolicy.Providers
 	Connector zitadelconnection.Connector
 	EventLogs zitadelconnection.EventLogs
+	Tenants   zitadelconnection.Tenants
 	Bells     zitadelconnection.Bells
 	Ledgers   Ledgers
 	Users     mfauser.Providers
@@ -63,9 +66,15 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Providers, Census: census, Events: recorder,
 		Recorder: outside.Ledgers, Namespace: s.Namespace, Resync: s.Resync,
 	}
-	census.Taken = policies.CensusTaken
+	discovery := &zitadelconnection.Discovery{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Census: census, Tenants: outside.Tenants}
+	census.Taken = func(ctx context.Context, connection string) error {
+		return errors.Join(policies.CensusTaken(ctx, connection), discovery.CensusTaken(ctx, connection))
+	}
 	if err := census.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the census: %w", err)
+	}
+	if err := discovery.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up discovery: %w", err)
 	}
 	if err := policies.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up SecurityPolicy: %w", err)
@@ -95,7 +104,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 		// The census first: a policy that is woken looks at it. Users after it: they
 		// look at what policies know. The trail last: while it can record nothing, the
 		// others still act.
-		Listeners: []zitadelconnection.Listener{census, policies, users, &zitadelconnection.Trail{Recorder: outside.Ledgers, Namespace: s.Namespace}},
+		Listeners: []zitadelconnection.Listener{census, policies, discovery, users, &zitadelconnection.Trail{Recorder: outside.Ledgers, Namespace: s.Namespace}},
 	}
 	if err := follower.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the follower of events: %w", err)

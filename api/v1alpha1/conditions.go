@@ -4,6 +4,15 @@ package v1alpha1
 // been dealt with.
 const Finalizer = "security.neosc.io/finalizer"
 
+// Labels of the MFAUsers that discovery makes.
+const (
+	// LabelDiscovered has the name of the ZitadelConnection.
+	LabelDiscovered = "security.neosc.io/discovered-by"
+	// LabelOrganization has the id of the user's organization, if it can be a
+	// label.
+	LabelOrganization = "security.neosc.io/organization"
+)
+
 // AnnotationAcceptLockout on a SecurityPolicy makes admission accept that
 // nobody could sign in any more. Its value is the reason, and must not be empty.
 const AnnotationAcceptLockout = "security.neosc.io/accept-lockout"
@@ -130,6 +139,15 @@ const (
 	//	         DoorbellExecutionTaken, DoorbellNotInstalled, any failure reason
 	//	Unknown  DoorbellPending
 	ConditionDoorbellReady = "DoorbellReady"
+
+	// ConditionUsersDiscovered tells whether every human user of the organizations
+	// in spec.discovery has an MFAUser. Present only while there is such a spec.
+	//
+	//	True     Discovered
+	//	False    Discovering, DiscoveryNameTaken, DiscoveryNamespaceMissing,
+	//	         NamespaceNotAllowed, OrganizationNotFound, any failure reason
+	//	Unknown  CensusIncomplete
+	ConditionUsersDiscovered = "UsersDiscovered"
 )
 
 // Reasons of a SecurityPolicy.
@@ -164,6 +182,20 @@ const (
 	// ReasonNoMethodLeft: the policies at a target would force MFA and leave no
 	// method to satisfy it, or allow no method in common.
 	ReasonNoMethodLeft = "NoMethodLeft"
+
+	// ReasonDiscovered: every user has an MFAUser.
+	ReasonDiscovered = "Discovered"
+	// ReasonDiscovering: MFAUsers are being made.
+	ReasonDiscovering = "Discovering"
+	// ReasonDiscoveryNameTaken: MFAUsers that somebody else made have names that
+	// discovery would give.
+	ReasonDiscoveryNameTaken = "DiscoveryNameTaken"
+	// ReasonDiscoveryNamespaceMissing: the namespace is not there, or is being
+	// deleted.
+	ReasonDiscoveryNamespaceMissing = "DiscoveryNamespaceMissing"
+	// ReasonCensusIncomplete: the users of the instance have not been counted
+	// yet.
+	ReasonCensusIncomplete = "CensusIncomplete"
 
 	// ReasonStricterPolicy: another policy asks for a stricter value.
 	ReasonStricterPolicy = "StricterPolicy"

@@ -81,6 +81,45 @@ type ZitadelConnectionSpec struct {
 	// +optional
 	// +default={}
 	Events EventsSpec `json:"events,omitzero"`
+
+	// discovery makes an MFAUser for every human user of some organizations, and
+	// removes it when the user goes. Unset: none is made, and those made before
+	// are removed. An MFAUser that somebody else made is never touched.
+	// +optional
+	Discovery *DiscoverySpec `json:"discovery,omitempty"`
+}
+
+// DiscoverySpec says whose MFAUsers are made, and where.
+type DiscoverySpec struct {
+	// namespace the MFAUsers are made in. An access rule has to let it target the
+	// organizations.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
+
+	// organizations are those whose users are discovered.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Organizations []OrganizationSelector `json:"organizations,omitempty"` //nolint:kubeapilinter // A rule on the struct requires exactly one of its fields.
+}
+
+// DiscoveryStatus says how far discovery is.
+type DiscoveryStatus struct {
+	// users is how many human users the organizations have.
+	// +required
+	Users int32 `json:"users"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// made is how many of them have an MFAUser that discovery made.
+	// +required
+	Made int32 `json:"made"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// shown is how many of these have been read from Zitadel since.
+	// +required
+	Shown int32 `json:"shown"` //nolint:kubeapilinter // 0 is said, not left out.
 }
 
 // EventsSpec says how an event log is followed.
@@ -232,6 +271,10 @@ type ZitadelConnectionStatus struct {
 	// +patchMergeKey=type
 	// +patchStrategy=merge
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// discovery says how far discovery is. Unset: there is none.
+	// +optional
+	Discovery *DiscoveryStatus `json:"discovery,omitempty"`
 
 	// serverVersion is the version the server reports. Unset: the credential
 	// may not read it.

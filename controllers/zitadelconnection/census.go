@@ -188,6 +188,18 @@ func (c *Census) Of(connection string) (policy.Census, bool) {
 	return census, census.Complete
 }
 
+// Humans lists the users of these organizations and the organization of each, by
+// their ids; false as long as it is not known.
+func (c *Census) Humans(connection string, organizations ...string) (map[string]string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.of[connection]
+	if n == nil || !n.complete {
+		return nil, false
+	}
+	return n.register.Humans(organizations...), true
+}
+
 // publish writes the ConfigMap if it says something else, and tells whether it
 // did. A complete census of the same instance, of the process before, stands until there is a new one.
 func (c *Census) publish(ctx context.Context, conn *v1alpha1.ZitadelConnection, census policy.Census) (bool, error) {

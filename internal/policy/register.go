@@ -104,6 +104,24 @@ var counted = map[idp.EventKind]bool{
 	idp.IDPLinked: true, idp.IDPUnlinked: true,
 }
 
+// Humans lists the users of these organizations, by their ids, and the id of the
+// organization of each.
+func (r *Register) Humans(organizations ...string) map[string]string {
+	of := map[*tenant]string{}
+	for _, id := range organizations {
+		if t := r.tenants[id]; t != nil {
+			of[t] = id
+		}
+	}
+	humans := map[string]string{}
+	for id, p := range r.people {
+		if organization, wanted := of[p.tenant]; wanted {
+			humans[id] = organization
+		}
+	}
+	return humans
+}
+
 // foldPolicy notes who has a policy of its own.
 func (r *Register) foldPolicy(e idp.Event) {
 	if e.Scope.IsInstance() || e.Change == idp.PolicyEdited || r.removedOrganizations[e.OrganizationID] {

@@ -128,6 +128,22 @@ func TestWhoIsCounted(t *testing.T) {
 	}
 }
 
+// TestHumans: those discovery asks for, and no longer than they are there.
+func TestHumans(t *testing.T) {
+	l := &log{}
+	l.user("ann", "acme", added)
+	l.user("bob", "acme", added, of(idp.UserRemoved))
+	l.user("robot", "acme", of(idp.MachineAdded))
+	l.user("eve", "gone", added)
+	l.user("zoe", "other", added)
+	l.org("gone", of(idp.OrganizationRemoved))
+	var r Register
+	r.Fold(l.events...)
+	if diff := cmp.Diff(map[string]string{"ann": "acme"}, r.Humans("acme", "gone", "never")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestOrderAndRepetition: the same census comes out whatever the order between
 // users and organizations, and however often a batch is told again.
 func TestOrderAndRepetition(t *testing.T) {

@@ -41,7 +41,7 @@ const (
 type Cached struct {
 	*Vault
 	namespace string
-	heard      atomic.Int64 // Unix nanoseconds; 0: not all has been read yet
+	heard     atomic.Int64 // Unix nanoseconds; 0: not all has been read yet
 
 	mu    sync.RWMutex
 	known map[types.NamespacedName]version

@@ -1,6 +1,9 @@
 package crd
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const oneRule = `{access: [{namespaceSelector: {}, scopes: [Organization]}]}`
 
@@ -47,7 +50,16 @@ var zitadelConnection = contract{
 		{path: "access[0].organizations", with: oneRule,
 			accept: list{one, organizations(256)},
 			refuse: list{list{}, organizations(257), list{object{}}, list{object{"id": "1", "name": "acme"}}, "acme"}},
-	}, organizationSelector("access[0].organizations[0]", oneRule)...),
+
+		{path: "discovery", accept: list{object{"namespace": "n", "organizations": one}}, refuse: list{object{}, "acme", true}},
+		{path: "discovery.namespace", required: true, with: discovering, accept: list{"n", "team-a", letters(63)}, refuse: list{"", letters(64), "A", "-a", "a-", "a.b", 1}},
+		{path: "discovery.organizations", required: true, with: discovering,
+			accept: list{one, organizations(256)},
+			refuse: list{list{}, organizations(257), list{object{}}, list{object{"id": "1", "name": "acme"}}, "acme"}},
+	}, slices.Concat(
+		organizationSelector("access[0].organizations[0]", oneRule),
+		organizationSelector("discovery.organizations[0]", `{discovery: {namespace: team}}`),
+	)...),
 
 	others: []refusal{
 		{spec: `{access: [{namespaceSelector: {}, scopes: [Instance], organizations: [{name: acme}]}]}`,
@@ -63,6 +75,9 @@ var zitadelConnection = contract{
 			why: "the name is used as a label"},
 	},
 }
+
+// discovering is a discovery that is accepted.
+const discovering = `{discovery: {namespace: team, organizations: [{name: acme}]}}`
 
 func rules(n int) list {
 	all := make(list, n)

@@ -63,7 +63,7 @@ var (
 		{v1alpha1.GroupVersion.Group, "securitypolicies", "get list watch patch", "patch: the finalizer"},
 		{v1alpha1.GroupVersion.Group, "securitypolicies/status", "patch", "what became of it"},
 		{v1alpha1.GroupVersion.Group, "securitypolicies/finalizers", "update", "owner references where OwnerReferencesPermissionEnforcement is on"},
-		{v1alpha1.GroupVersion.Group, "mfausers", "get list watch patch", "whose MFA is shown; patch: which resets have run"},
+		{v1alpha1.GroupVersion.Group, "mfausers", "get list watch create delete patch", "whose MFA is shown; create, delete: discovery; patch: which resets have run"},
 		{v1alpha1.GroupVersion.Group, "mfausers/status", "patch", "how things stand with it"},
 		{v1alpha1.GroupVersion.Group, "mfaresets", "get list watch delete", "delete: those that have finished, after deleteAfterHours"},
 		{v1alpha1.GroupVersion.Group, "mfaresets/status", "patch", "how far it is"},

@@ -74,7 +74,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	pool := &zitadel.Pool{}
 	defer pool.Close()
 	outside := controllers.Outside{
-		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Bells: bells{pool}, Ledgers: ledgers,
+		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Tenants: tenants{pool}, Bells: bells{pool}, Ledgers: ledgers,
 		Users: users{pool}, Resets: resets{pool},
 	}
 	err = controllers.Setup(mgr, outside, controllers.Settings{

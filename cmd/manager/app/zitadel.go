@@ -43,6 +43,14 @@ func (l eventLogs) EventLog(connection string) (zitadelconnection.EventLog, bool
 	return c, ok
 }
 
+// tenants lets discovery use the clients of the pool.
+type tenants struct{ pool *zitadel.Pool }
+
+func (t tenants) TenantFinder(connection string) (zitadelconnection.TenantFinder, bool) {
+	c, ok := t.pool.Client(connection)
+	return c, ok
+}
+
 // bells lets the doorbell reconciler use the clients of the pool.
 type bells struct{ pool *zitadel.Pool }
 
