@@ -74,6 +74,13 @@ const (
 	//	False  SessionsPermissionMissing
 	ConditionSessionsKnown = "SessionsKnown"
 
+	// ConditionSuspensionApplied tells whether what spec.suspended of an MFAUser of
+	// Zitadel says was done. Present only while it is set.
+	//
+	//	True   Suspended, NotSuspended
+	//	False  any failure reason
+	ConditionSuspensionApplied = "SuspensionApplied"
+
 	// ConditionAccepted tells whether a SecurityPolicy may be and can be acted
 	// on.
 	//
@@ -183,6 +190,11 @@ const (
 	// method to satisfy it, or allow no method in common.
 	ReasonNoMethodLeft = "NoMethodLeft"
 
+	// ReasonSuspended: the user is locked, and locked again if somebody unlocks
+	// them.
+	ReasonSuspended = "Suspended"
+	// ReasonNotSuspended: the user was unlocked.
+	ReasonNotSuspended = "NotSuspended"
 	// ReasonDiscovered: every user has an MFAUser.
 	ReasonDiscovered = "Discovered"
 	// ReasonDiscovering: MFAUsers are being made.

@@ -44,6 +44,13 @@ type MFAUserSpec struct {
 	// +optional
 	Zitadel *ZitadelUserRef `json:"zitadel,omitempty"`
 
+	// suspended keeps the person out: true locks them in Zitadel, and again
+	// whenever somebody unlocks them there; a local user's factors and sessions are
+	// accepted no more. false unlocks them once; whoever is locked afterwards stays
+	// so. Unset: not managed.
+	// +optional
+	Suspended *bool `json:"suspended,omitempty"` //nolint:kubeapilinter // Whoever is suspended is; there is no third case.
+
 	// contact says where one-time codes for a local user are sent. Unset:
 	// nowhere.
 	// +optional

@@ -1065,6 +1065,11 @@ func (in *MFAUserSpec) DeepCopyInto(out *MFAUserSpec) {
 		*out = new(ZitadelUserRef)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.Suspended != nil {
+		in, out := &in.Suspended, &out.Suspended
+		*out = new(bool)
+		**out = **in
+	}
 	if in.Contact != nil {
 		in, out := &in.Contact, &out.Contact
 		*out = new(Contact)

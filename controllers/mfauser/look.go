@@ -60,6 +60,9 @@ func (r *Reconciler) look(ctx context.Context, u *v1alpha1.MFAUser) (again time.
 	if due.everything {
 		next = earliest(r.read(u), r.now().Add(kube.Jitter(r.Resync)))
 	}
+	if suspensionFailed(u) {
+		next = earliest(next, r.now().Add(kube.Jitter(kube.SlowRetry)))
+	}
 	return earliest(next, judged, sessionsEnd(u)), nil
 }
 
@@ -72,7 +75,7 @@ type dues struct {
 
 func (r *Reconciler) due(u *v1alpha1.MFAUser) dues {
 	z, now := u.Status.Zitadel, r.now()
-	if z == nil || z.UserID == "" || z.CheckedTime == nil ||
+	if z == nil || z.UserID == "" || z.CheckedTime == nil || suspensionFailed(u) ||
 		!meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionReady) {
 		return dues{everything: true}
 	}
@@ -118,6 +121,7 @@ func (r *Reconciler) readPerson(ctx context.Context, u *v1alpha1.MFAUser, conn *
 	if err != nil {
 		return err
 	}
+	one.State = r.suspend(ctx, u, one, provider)
 	has, err := provider.Credentials(ctx, one.UserID)
 	if err != nil {
 		return err

@@ -18,6 +18,9 @@ type Provider interface {
 	Credentials(ctx context.Context, userID string) (idp.Credentials, error)
 	// Sessions lists a user's sessions; an idp.ErrDenied if we may not see them.
 	Sessions(ctx context.Context, userID, organizationID string) ([]idp.Session, error)
+	// SetLocked locks or unlocks a user, and returns once reads show it. That it is
+	// so already is success.
+	SetLocked(ctx context.Context, userID string, locked bool) error
 	// Observe reads all settings of the groups.
 	Observe(ctx context.Context, scope idp.Scope, groups ...idp.Group) (idp.State, error)
 }

@@ -10,6 +10,7 @@ var mfaUser = contract{
 	fields: append([]field{
 		{path: "source", required: true, accept: list{"Local"}, refuse: not("SSO", "local")},
 		{path: "source", required: true, with: ofZitadel, accept: list{"Zitadel"}, refuse: not("zitadel")},
+		{path: "suspended", accept: list{true, false}, refuse: list{"true", 1}},
 		{path: "mfaEnabled", accept: list{true, false}, refuse: list{"true", 1}},
 		{path: "username", accept: list{"a", letters(200)}, refuse: list{"", letters(201), 1}},
 

@@ -8,7 +8,9 @@ import (
 
 	. "github.com/onsi/gomega"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
@@ -211,4 +213,69 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 
 	elsewhere := w.zitadel.AddHuman(w.zitadel.AddOrganization("other"), "bob", "bob@example.com")
 	w.condition(w.user("bob", v1alpha1.ZitadelUserRef{UserID: elsewhere}), v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPermissionMissing)
+}
+
+// TestSuspension: what Zitadel holds, also after somebody meddles.
+func TestSuspension(t *testing.T) {
+	w := newWorld(t)
+	owner := w.zitadel.Owner()
+	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
+	owner.AddTOTP(ann)
+	u := w.user("ann", v1alpha1.ZitadelUserRef{UserID: ann})
+	w.shows(u, v1alpha1.UserEnrolled, "TOTP", v1alpha1.Compliant)
+	suspended := func(value string) {
+		w.Expect(cluster.client.Patch(w.ctx, u, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspended":`+value+`}}`)))).To(Succeed())
+	}
+	happened := func(what string) func() int {
+		return func() int {
+			n := 0
+			for _, name := range w.zitadel.EventTypes(ann) {
+				if name == what {
+					n++
+				}
+			}
+			return n
+		}
+	}
+
+	suspended("true")
+	w.condition(u, v1alpha1.ConditionSuspensionApplied, metav1.ConditionTrue, v1alpha1.ReasonSuspended)
+	w.Expect(happened("user.locked")()).To(Equal(1))
+	w.shows(u, v1alpha1.UserLocked, "TOTP", v1alpha1.Compliant)
+
+	t.Log("somebody unlocks her in Zitadel")
+	owner.Unlock(ann)
+	w.Eventually(happened("user.locked")).Should(Equal(2), "locked again")
+	w.Eventually(func() []string { return w.events(u) }).Should(ContainElement("SuspensionUndone"))
+
+	suspended("false")
+	w.condition(u, v1alpha1.ConditionSuspensionApplied, metav1.ConditionTrue, v1alpha1.ReasonNotSuspended)
+	w.shows(u, v1alpha1.UserEnrolled, "TOTP", v1alpha1.Compliant)
+
+	t.Log("whoever is locked for guessing stays so")
+	owner.Lock(ann)
+	w.shows(u, v1alpha1.UserLocked, "TOTP", v1alpha1.Compliant)
+	w.polls(2)
+	w.Expect(happened("user.unlocked")()).To(Equal(2), "by somebody, and by us once")
+
+	suspended("null")
+	w.Eventually(func(g Gomega) {
+		g.Expect(cluster.client.Get(w.ctx, client.ObjectKeyFromObject(u), u)).To(Succeed())
+		g.Expect(meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionSuspensionApplied)).To(BeNil())
+		g.Expect(u.Status.Phase).To(Equal(v1alpha1.UserLocked), "not managed any more")
+	}).Should(Succeed())
+}
+
+// events are the reasons of the Events about an object.
+func (w *world) events(about client.Object) []string {
+	w.t.Helper()
+	list := &eventsv1.EventList{}
+	w.Expect(cluster.client.List(w.ctx, list, client.InNamespace(about.GetNamespace()))).To(Succeed())
+	var reasons []string
+	for i := range list.Items {
+		if list.Items[i].Regarding.UID == about.GetUID() {
+			reasons = append(reasons, list.Items[i].Reason)
+		}
+	}
+	return reasons
 }

@@ -177,7 +177,7 @@ func (d *Directory) standing(ctx context.Context, f found) (mfa.Person, mfa.Rule
 	rules := rulesOf(policy.Merge(all), d.RelyingParty)
 	person := mfa.Person{
 		Owner:    mfa.Owner{Namespace: f.namespace, Name: f.name, UID: string(user.UID)},
-		Username: f.username,
+		Username: f.username, Suspended: user.Spec.Suspended != nil && *user.Spec.Suspended,
 	}
 	if c := user.Spec.Contact; c != nil {
 		person.Contact = mfa.Contact{Email: c.Email, Phone: c.Phone}
