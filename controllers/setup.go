@@ -28,11 +28,20 @@ type Outside struct {
 	Ledgers   Ledgers
 	Users     mfauser.Providers
 	Resets    mfareset.Providers
+	// Credentials of local users, without what is secret of them.
+	Credentials Credentials
+}
+
+// Credentials are what is kept of local users.
+type Credentials interface {
+	mfauser.Credentials
+	mfareset.Credentials
 }
 
 // Ledgers are the audit ledgers of all namespaces.
 type Ledgers interface {
 	mfaledger.Keeper
+	mfauser.Ledgers
 	zitadelconnection.Recorder
 }
 
@@ -85,7 +94,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	users := &mfauser.Reconciler{
 		Client: mgr.GetClient(), Providers: outside.Users, Policies: policies, Events: recorder,
-		Namespace: s.Namespace, Resync: s.Resync,
+		Ledgers: outside.Ledgers, Credentials: outside.Credentials, Namespace: s.Namespace, Resync: s.Resync,
 	}
 	if err := users.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAUser: %w", err)
@@ -95,6 +104,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	resets := &mfareset.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Resets, Recorder: outside.Ledgers, Events: recorder,
+		Standings: outside.Ledgers, Credentials: outside.Credentials,
 	}
 	if err := resets.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAReset: %w", err)

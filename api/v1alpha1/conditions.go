@@ -46,7 +46,8 @@ const (
 	//
 	//	True   Observed, Resolved
 	//	False  UserNotFound, UserAmbiguous, NamespaceNotAllowed,
-	//	       ConnectionNotFound, ConnectionNotReady, any failure reason
+	//	       ConnectionNotFound, ConnectionNotReady, LedgerBroken,
+	//	       any failure reason
 	//
 	// MFAExemption: it is honoured.
 	//
@@ -61,10 +62,11 @@ const (
 
 	// ConditionFactorsKnown tells whether all factors of an MFAUser could be
 	// read. While it is False, recovery codes, passwords and links to external
-	// identity providers are not known, and status.factors has the rest.
+	// identity providers are not known, and status.factors has the rest; of a local
+	// user, only the names and makes of factors are not known.
 	//
 	//	True   Readable
-	//	False  FactorsPermissionMissing
+	//	False  FactorsPermissionMissing, CredentialsForbidden
 	ConditionFactorsKnown = "FactorsKnown"
 
 	// ConditionSessionsKnown tells whether the sessions of an MFAUser could be
@@ -317,6 +319,10 @@ const (
 	// ReasonFactorsPermissionMissing: the account may not list the methods of
 	// users.
 	ReasonFactorsPermissionMissing = "FactorsPermissionMissing"
+	// ReasonCredentialsForbidden: the manager may not read the Secret with a local
+	// user's credentials, which has the names of factors. It needs no right to it
+	// for anything else.
+	ReasonCredentialsForbidden = "CredentialsForbidden"
 	// ReasonSessionsPermissionMissing: the account may not list the sessions of
 	// users.
 	ReasonSessionsPermissionMissing = "SessionsPermissionMissing"
@@ -343,8 +349,7 @@ const (
 	// ReasonAlreadyDone: another object with this name and spec has run for this
 	// user before; nothing was done now.
 	ReasonAlreadyDone = "AlreadyDone"
-	// ReasonUserNotReady: there is no such MFAUser, it is a local user, or it is
-	// not Ready.
+	// ReasonUserNotReady: there is no such MFAUser, or it is not Ready.
 	ReasonUserNotReady = "UserNotReady"
 	// ReasonResetFailed: something is left; status.factors says what.
 	ReasonResetFailed = "ResetFailed"

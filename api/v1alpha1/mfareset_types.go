@@ -87,12 +87,14 @@ const (
 
 // ResetFactorStatus is what became of one factor.
 type ResetFactorStatus struct {
-	// type is TOTP, U2F, OTPEmail, OTPSMS, RecoveryCodes or Passkey.
+	// type is TOTP, U2F, OTPEmail, OTPSMS, RecoveryCodes or Passkey in Zitadel, and
+	// TOTP, WebAuthn, Email, SMS or RecoveryCodes of a local user.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Type string `json:"type,omitempty"`
 
-	// id of a key in Zitadel. Unset: there is only one of this type.
+	// id of a key in Zitadel, or of a local user's factor. Unset: there is only
+	// one of this type.
 	// +optional
 	ID string `json:"id,omitempty"`
 
@@ -105,7 +107,7 @@ type ResetFactorStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	State string `json:"state,omitempty"`
 
-	// message says why it failed.
+	// message says why it failed, or what is left of it that is worth nothing.
 	// +optional
 	Message string `json:"message,omitempty"`
 }
@@ -128,7 +130,8 @@ type MFAResetStatus struct {
 	// +optional
 	Phase ResetPhase `json:"phase,omitempty"` //nolint:kubeapilinter // The column people look for; conditions say more.
 
-	// userID of the person in Zitadel, from the beginning on.
+	// userID of the person in Zitadel, or the UID of a local MFAUser, from the
+	// beginning on.
 	// +optional
 	UserID string `json:"userID,omitempty"`
 
@@ -144,6 +147,12 @@ type MFAResetStatus struct {
 	// sessionsGoneTime is when no session was found any more. Unset: not yet.
 	// +optional
 	SessionsGoneTime *metav1.Time `json:"sessionsGoneTime,omitempty"`
+
+	// recordedTime is when the ledger took the reset of a local user: from then on
+	// the factors and sessions are worth nothing. Unset: not yet, or a person in
+	// Zitadel.
+	// +optional
+	RecordedTime *metav1.Time `json:"recordedTime,omitempty"`
 
 	// startTime is when it began.
 	// +optional

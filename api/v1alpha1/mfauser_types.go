@@ -136,16 +136,20 @@ const (
 	NonCompliant Compliance = "NonCompliant"
 	// Exempt: they have not, and an MFAExemption covers it.
 	Exempt Compliance = "Exempt"
+	// InGrace: they have not, and there is still time to enrol.
+	InGrace Compliance = "InGrace"
 )
 
 // UserFactor is one factor of a person.
 type UserFactor struct {
-	// type is TOTP, U2F, OTPEmail, OTPSMS, RecoveryCodes or Passkey.
+	// type is TOTP, U2F, OTPEmail, OTPSMS, RecoveryCodes or Passkey in Zitadel, and
+	// TOTP, WebAuthn, Email, SMS or RecoveryCodes of a local user.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Type string `json:"type,omitempty"`
 
-	// id of a key in Zitadel. Unset: there is only one of this type.
+	// id of a key in Zitadel, or of a local user's factor. Unset: there is only
+	// one of this type.
 	// +optional
 	ID string `json:"id,omitempty"`
 
@@ -157,6 +161,20 @@ type UserFactor struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	State string `json:"state,omitempty"`
+
+	// addedAt is when a local user's factor was enrolled. Unset: in Zitadel.
+	// +optional
+	AddedAt *metav1.Time `json:"addedAt,omitempty"`
+
+	// lastUsedAt is when a local user last verified with it, to the minute. Unset:
+	// never, or in Zitadel.
+	// +optional
+	LastUsedAt *metav1.Time `json:"lastUsedAt,omitempty"`
+
+	// aaguid is the make of a local user's authenticator. Unset: none was told, or
+	// it is not known; see the condition FactorsKnown.
+	// +optional
+	AAGUID string `json:"aaguid,omitempty"`
 }
 
 // FieldProvenance says where the value of one field of an effective policy comes
@@ -298,6 +316,11 @@ type MFAUserStatus struct {
 	// +optional
 	ExemptUntil *metav1.Time `json:"exemptUntil,omitempty"`
 
+	// graceEndsAt is when the time to enrol ends. Unset: there is none, or it has
+	// not begun.
+	// +optional
+	GraceEndsAt *metav1.Time `json:"graceEndsAt,omitempty"`
+
 	// effectivePolicy is what the policies in force make together. Unset: not
 	// known.
 	// +optional
@@ -313,6 +336,26 @@ type MFAUserStatus struct {
 	// commas between; none if there are none.
 	// +optional
 	FactorTypes string `json:"factorTypes,omitempty"`
+
+	// recoveryCodesLeft is how many recovery codes of a local user were not used
+	// yet. Unset: there are none, or source Zitadel.
+	// +optional
+	RecoveryCodesLeft *int32 `json:"recoveryCodesLeft,omitempty"`
+
+	// lastVerifiedTime is when a local user last proved a second factor, to the
+	// minute. Unset: never, or source Zitadel.
+	// +optional
+	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+
+	// failedAttempts is how many wrong attempts of a local user count towards the
+	// next lock.
+	// +optional
+	FailedAttempts int32 `json:"failedAttempts,omitempty"`
+
+	// lockedUntil is when the lock of a local user ends by itself. Unset: not
+	// locked, or until an administrator ends it; phase tells which.
+	// +optional
+	LockedUntil *metav1.Time `json:"lockedUntil,omitempty"`
 
 	// sessions counts the person's sign-ins. Unset: not known.
 	// +optional

@@ -33,6 +33,9 @@ type Reconciler struct {
 	Live      client.Reader
 	Providers Providers
 	Recorder  Recorder
+	// Standings and Credentials are those of local users.
+	Standings   Standings
+	Credentials Credentials
 	Events    events.EventRecorder
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
@@ -94,7 +97,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.finish(ctx, reset, v1alpha1.ResetFailed, v1alpha1.ReasonGaveUp,
 			fmt.Sprintf("it could not be done within %s; make another one. Last: %s", giveUpAfter, lastMessage(reset)))
 	}
-	user, provider, err := r.user(ctx, reset)
+	user, err := r.user(ctx, reset)
+	if err != nil {
+		return r.wait(ctx, reset, err)
+	}
+	if user.Spec.Source == v1alpha1.SourceLocal {
+		return r.resetLocally(ctx, reset, user)
+	}
+	provider, err := r.provider(user)
 	if err != nil {
 		return r.wait(ctx, reset, err)
 	}
@@ -138,27 +148,41 @@ func (r *Reconciler) wait(ctx context.Context, reset *v1alpha1.MFAReset, failure
 	return ctrl.Result{RequeueAfter: kube.Jitter(waitForUser)}, nil
 }
 
-// user finds the MFAUser, and the provider it is known from.
-func (r *Reconciler) user(ctx context.Context, reset *v1alpha1.MFAReset) (*v1alpha1.MFAUser, Provider, error) {
+// user finds the MFAUser.
+func (r *Reconciler) user(ctx context.Context, reset *v1alpha1.MFAReset) (*v1alpha1.MFAUser, error) {
 	u := &v1alpha1.MFAUser{}
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: reset.Namespace, Name: reset.Spec.UserRef.Name}, u)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "there is no MFAUser %s in namespace %s; create it, or make another reset", reset.Spec.UserRef.Name, reset.Namespace)
+		return nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "there is no MFAUser %s in namespace %s; create it, or make another reset", reset.Spec.UserRef.Name, reset.Namespace)
 	case err != nil:
-		return nil, nil, fmt.Errorf("reading the user of a reset: %w", err)
-	case u.Spec.Source != v1alpha1.SourceZitadel:
-		return nil, nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "MFAUser %s is a local user, of whom no factors are kept", u.Name)
-	case !meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionReady) || u.Status.ObservedGeneration != u.Generation || u.Status.Zitadel == nil:
-		return nil, nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "MFAUser %s is not Ready; see its conditions", u.Name)
-	case reset.Status.UserID != "" && reset.Status.UserID != u.Status.Zitadel.UserID:
-		return nil, nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "MFAUser %s is another person now than when the reset began", u.Name)
+		return nil, fmt.Errorf("reading the user of a reset: %w", err)
+	// What is removed of a local user, and whose it is, the ledger says, not a status.
+	case u.Spec.Source != v1alpha1.SourceLocal && (!meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionReady) ||
+		u.Status.ObservedGeneration != u.Generation || u.Status.Zitadel == nil):
+		return nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "MFAUser %s is not Ready; see its conditions", u.Name)
+	case reset.Status.UserID != "" && reset.Status.UserID != idOf(u):
+		return nil, kube.Refuse(v1alpha1.ReasonUserNotReady, "MFAUser %s is another person now than when the reset began", u.Name)
 	}
+	return u, nil
+}
+
+// idOf is what a person is known by, other than by name: to Zitadel, or to the
+// ledger.
+func idOf(u *v1alpha1.MFAUser) string {
+	if u.Spec.Source == v1alpha1.SourceLocal {
+		return string(u.UID)
+	}
+	return u.Status.Zitadel.UserID
+}
+
+// provider finds the provider that an MFAUser is known from.
+func (r *Reconciler) provider(u *v1alpha1.MFAUser) (Provider, error) {
 	provider, ok := r.Providers.Provider(u.Spec.Zitadel.Connection)
 	if !ok {
-		return nil, nil, kube.Refuse(v1alpha1.ReasonConnectionNotReady, "ZitadelConnection %s is not ready", u.Spec.Zitadel.Connection)
+		return nil, kube.Refuse(v1alpha1.ReasonConnectionNotReady, "ZitadelConnection %s is not ready", u.Spec.Zitadel.Connection)
 	}
-	return u, provider, nil
+	return provider, nil
 }
 
 // expire deletes a finished reset when its time has come.

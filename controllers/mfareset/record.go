@@ -22,8 +22,8 @@ type Recorder interface {
 }
 
 // record says in the ledger how a reset ends, before its status does: until it is
-// recorded, it goes on being tried. For a local user it is this record that ends
-// sessions and lifts a lock.
+// recorded, it goes on being tried. The reset of a local user is in the ledger
+// before the first factor is removed; see recordLocally.
 func (r *Reconciler) record(ctx context.Context, reset *v1alpha1.MFAReset, phase v1alpha1.ResetPhase, reason string) error {
 	record := audit.Record{
 		Action: audit.MFAReset, Outcome: audit.Succeeded, Actor: audit.Printable(reset.Spec.RequestedBy, audit.MaxActor),
@@ -36,8 +36,17 @@ func (r *Reconciler) record(ctx context.Context, reset *v1alpha1.MFAReset, phase
 	if phase == v1alpha1.ResetFailed {
 		record.Outcome, record.Reason = audit.Failed, reason
 	}
+	describe(&record, reset)
+	if err := r.Recorder.Record(ctx, reset.Namespace, record); err != nil {
+		return fmt.Errorf("recording how a reset ends: %w", err)
+	}
+	return nil
+}
+
+// describe adds what people want to know of a reset.
+func describe(record *audit.Record, reset *v1alpha1.MFAReset) {
 	detail := func(name, value string) {
-		if value != "" {
+		if value != "" && record.Detail(name) == "" {
 			record.Details = append(record.Details, audit.Detail{Name: name, Value: audit.Printable(value, audit.MaxDetailValue)})
 		}
 	}
@@ -51,8 +60,4 @@ func (r *Reconciler) record(ctx context.Context, reset *v1alpha1.MFAReset, phase
 		factors = append(factors, strings.TrimSpace(f.Type+" "+f.ID)+": "+f.State)
 	}
 	detail("factors", strings.Join(factors, ", "))
-	if err := r.Recorder.Record(ctx, reset.Namespace, record); err != nil {
-		return fmt.Errorf("recording how a reset ends: %w", err)
-	}
-	return nil
 }

@@ -40,7 +40,7 @@ func (r *Reconciler) write(ctx context.Context, reset *v1alpha1.MFAReset, change
 
 // finish ends a reset for good.
 func (r *Reconciler) finish(ctx context.Context, reset *v1alpha1.MFAReset, phase v1alpha1.ResetPhase, reason, message string) error {
-	if reason != v1alpha1.ReasonAlreadyDone {
+	if reason != v1alpha1.ReasonAlreadyDone && reset.Status.RecordedTime == nil {
 		if err := r.record(ctx, reset, phase, reason); err != nil {
 			return err
 		}

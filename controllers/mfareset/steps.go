@@ -26,9 +26,9 @@ const annotationResets = "security.neosc.io/resets"
 // mostResets bounds the annotation.
 const mostResets = 100
 
-// begin notes that the reset runs, and what it will remove, before it removes
-// anything. done tells that this manifest has run before.
-func (r *Reconciler) begin(ctx context.Context, reset *v1alpha1.MFAReset, u *v1alpha1.MFAUser, provider Provider) (done bool, err error) {
+// claim notes at the user that the reset runs. done tells that this manifest has
+// run before.
+func (r *Reconciler) claim(ctx context.Context, reset *v1alpha1.MFAReset, u *v1alpha1.MFAUser) (done bool, err error) {
 	key, err := policy.ResetKey(reset)
 	if err != nil {
 		return false, err
@@ -50,6 +50,15 @@ func (r *Reconciler) begin(ctx context.Context, reset *v1alpha1.MFAReset, u *v1a
 			return false, fmt.Errorf("noting a reset: %w", err)
 		}
 	}
+	return false, nil
+}
+
+// begin notes that the reset runs, and what it will remove, before it removes
+// anything. done tells that this manifest has run before.
+func (r *Reconciler) begin(ctx context.Context, reset *v1alpha1.MFAReset, u *v1alpha1.MFAUser, provider Provider) (done bool, err error) {
+	if done, err := r.claim(ctx, reset, u); done || err != nil {
+		return done, err
+	}
 	has, err := provider.Credentials(ctx, u.Status.Zitadel.UserID)
 	if err != nil {
 		return false, err
@@ -64,15 +73,21 @@ func (r *Reconciler) begin(ctx context.Context, reset *v1alpha1.MFAReset, u *v1a
 		// Whether there are any could not be read; to remove none is no mistake.
 		plan = append(plan, v1alpha1.ResetFactorStatus{Type: string(idp.RecoveryCodes), State: v1alpha1.ResetFactorPending})
 	}
-	err = r.write(ctx, reset, func(reset *v1alpha1.MFAReset) {
+	return false, r.start(ctx, reset, u, plan, 0)
+}
+
+// start notes what will be removed, and how many sessions are known to end with it.
+func (r *Reconciler) start(ctx context.Context, reset *v1alpha1.MFAReset, u *v1alpha1.MFAUser, plan []v1alpha1.ResetFactorStatus, sessions int32) error {
+	err := r.write(ctx, reset, func(reset *v1alpha1.MFAReset) {
 		now := metav1.NewTime(r.now().UTC().Truncate(time.Second))
-		reset.Status.Phase, reset.Status.UserID, reset.Status.Factors, reset.Status.StartTime = v1alpha1.ResetRunning, u.Status.Zitadel.UserID, plan, &now
+		reset.Status.Phase, reset.Status.UserID, reset.Status.Factors, reset.Status.StartTime = v1alpha1.ResetRunning, idOf(u), plan, &now
+		reset.Status.SessionsEnded = sessions
 		setReady(reset, metav1.ConditionFalse, v1alpha1.ReasonProgressing, fmt.Sprintf("removing %d factors", len(plan)))
 	})
 	if err == nil {
 		r.tellStarted(reset)
 	}
-	return false, err
+	return err
 }
 
 // removeFactors removes what the plan has, one by one, and notes each.
@@ -135,13 +150,17 @@ func (r *Reconciler) endSessions(ctx context.Context, reset *v1alpha1.MFAReset, 
 // conclude finishes a reset of which everything was tried; left says what is left
 // besides factors.
 func (r *Reconciler) conclude(ctx context.Context, reset *v1alpha1.MFAReset, left ...string) (ctrl.Result, error) {
+	remains := ""
 	for _, f := range reset.Status.Factors {
-		if f.State == v1alpha1.ResetFactorFailed {
+		switch {
+		case f.State == v1alpha1.ResetFactorFailed:
 			left = append(left, f.Type+" is left: "+f.Message)
+		case f.Message != "":
+			remains = "; " + f.Message
 		}
 	}
 	phase, reason := v1alpha1.ResetCompleted, v1alpha1.ReasonCompleted
-	message := fmt.Sprintf("%d factors removed, %d sessions ended", len(reset.Status.Factors), reset.Status.SessionsEnded)
+	message := fmt.Sprintf("%d factors removed, %d sessions ended", len(reset.Status.Factors), reset.Status.SessionsEnded) + remains
 	if len(left) > 0 {
 		phase, reason = v1alpha1.ResetFailed, v1alpha1.ReasonResetFailed
 		message = strings.Join(left, "; ")

@@ -32,40 +32,32 @@ func (r *Reconciler) judge(ctx context.Context, u *v1alpha1.MFAUser, conn *v1alp
 	return earliest(until, exempt), err
 }
 
-// lookLocally shows the policy a local user is under. They have no factor that we
-// know of.
-func (r *Reconciler) lookLocally(ctx context.Context, u *v1alpha1.MFAUser) (time.Time, error) {
-	list := &v1alpha1.SecurityPolicyList{}
-	// The cache's own objects: they are only read here.
-	if err := r.Client.List(ctx, list, client.MatchingFields{indexLocal: indexedLocal}, client.UnsafeDisableDeepCopy); err != nil {
-		return time.Time{}, fmt.Errorf("listing the policies of local users: %w", err)
-	}
-	all := policy.ForLocalUser(list.Items, u, r.Namespace)
-	effective := policy.Merge(all)
-	u.Status.User, u.Status.Phase = u.Spec.Username, v1alpha1.UserPendingEnrolment
-	setEffective(u, effective)
-	return r.conclude(ctx, u, policy.Desired(effective.Rules, nil), all)
-}
-
 // conclude sets the verdict, and returns when an exemption ends that it rests on.
 func (r *Reconciler) conclude(ctx context.Context, u *v1alpha1.MFAUser, holding idp.Settings, all []policy.Contribution) (time.Time, error) {
 	has, unsure := traits(u)
 	demanding := policy.Demanding(all)
+	exempt, err := r.exemptions(ctx, u, demanding)
+	if err != nil {
+		return time.Time{}, err
+	}
+	v := policy.Judge(holding, has, unsure).WithExemptions(holding, has, demanding, exempt)
+	setVerdict(u, v)
+	return v.ExemptUntil, nil
+}
+
+// exemptions tells from which of the policies a user is exempt now, and until when.
+func (r *Reconciler) exemptions(ctx context.Context, u *v1alpha1.MFAUser, from []types.NamespacedName) (func(types.NamespacedName) (time.Time, bool), error) {
 	exemptions := map[types.NamespacedName][]v1alpha1.MFAExemption{}
-	for _, p := range demanding {
+	for _, p := range from {
 		list := &v1alpha1.MFAExemptionList{}
 		err := r.Client.List(ctx, list, client.InNamespace(p.Namespace), client.MatchingFields{indexExempted: p.Name}, client.UnsafeDisableDeepCopy)
 		if err != nil {
-			return time.Time{}, fmt.Errorf("listing exemptions: %w", err)
+			return nil, fmt.Errorf("listing exemptions: %w", err)
 		}
 		exemptions[p] = list.Items
 	}
 	now := r.now()
-	v := policy.Judge(holding, has, unsure).WithExemptions(holding, has, demanding, func(p types.NamespacedName) (time.Time, bool) {
-		return policy.Exempt(now, exemptions[p], u, p)
-	})
-	setVerdict(u, v)
-	return v.ExemptUntil, nil
+	return func(p types.NamespacedName) (time.Time, bool) { return policy.Exempt(now, exemptions[p], u, p) }, nil
 }
 
 // policyName names a policy as status does.

@@ -16,11 +16,12 @@ import (
 	"github.com/neosc/mfa-operator/internal/kube"
 )
 
-// +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers/status,verbs=patch
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfaexemptions,verbs=get;list;watch
 // +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=security.neosc.io,resources=zitadelconnections,verbs=get;list;watch
+// +kubebuilder:rbac:groups=security.neosc.io,resources=mfaledgers,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -30,6 +31,9 @@ type Reconciler struct {
 	Providers Providers
 	Policies  Policies
 	Events    events.EventRecorder
+	// Ledgers and Credentials have what local users did and have.
+	Ledgers     Ledgers
+	Credentials Credentials
 	// Namespace is the operator's own.
 	Namespace string
 	// Resync is the pause between two complete readings of one user, of whom
@@ -44,6 +48,7 @@ type Reconciler struct {
 	settings settings
 	rooms    rooms
 	wakeups  chan event.GenericEvent
+	listener *listener
 }
 
 // lag is the background pass of Zitadel's projections, 60 s, and some.
@@ -55,11 +60,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, u); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.rooms.forget(req.NamespacedName)
+			return ctrl.Result{}, r.listenNoMore(ctx, req.Namespace)
 		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return ctrl.Result{}, err
 	}
 	if !u.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, r.leave(ctx, u)
+	}
+	if u.Spec.Source == v1alpha1.SourceLocal {
+		if err := r.welcome(ctx, u); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	before := u.DeepCopy()
 	var again time.Time

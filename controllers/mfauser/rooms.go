@@ -34,6 +34,12 @@ type room struct {
 	// sessionsStale: sessions began or ended since they were read at sessionsRead.
 	sessionsStale bool
 	sessionsRead  time.Time
+
+	// namesRead: the names of a local user's factors were read since they last
+	// changed. looked is when the ledger was last read, told when the status last
+	// got what changes with every verification.
+	namesRead    bool
+	looked, told time.Time
 }
 
 // mostSessions bounds how many sessions are remembered. Of those beyond, the end
@@ -162,6 +168,54 @@ func (s *rooms) sessionsChanged(key client.ObjectKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.room(key).sessionsStale = true
+}
+
+// activityPause is the shortest pause between two writes of what changes with
+// every verification, and of two looks at it: a login must not cost a write.
+const activityPause = time.Minute
+
+// nextLook says when to look at a local user of whom the ledger told something;
+// urgent is what must not wait.
+func (s *rooms) nextLook(key client.ObjectKey, urgent bool, now time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.room(key)
+	if urgent {
+		one.namesRead = false
+		return now
+	}
+	return one.looked.Add(activityPause)
+}
+
+// looking notes that the ledger is about to be read, and tells whether names have
+// to be read, too.
+func (s *rooms) looking(key client.ObjectKey, now time.Time) (names bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.room(key)
+	one.looked = now
+	names, one.namesRead = !one.namesRead, true
+	return names
+}
+
+// namesChanged notes that names are not known after all.
+func (s *rooms) namesChanged(key client.ObjectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room(key).namesRead = false
+}
+
+// mayTell says whether the status may get what changes with every verification
+// now, or else when.
+func (s *rooms) mayTell(key client.ObjectKey, now time.Time) (at time.Time, may bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.room(key)
+	if at := one.told.Add(activityPause); now.Before(at) {
+		return at, false
+	}
+	one.told = now
+	return time.Time{}, true
 }
 
 // belongs notes whose session it is.

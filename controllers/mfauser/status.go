@@ -133,8 +133,6 @@ func traits(u *v1alpha1.MFAUser) (has, unsure policy.Traits) {
 	if z := u.Status.Zitadel; z != nil {
 		c.MethodsKnown = z.ExternalLogin != ""
 		c.Linked = z.ExternalLogin == v1alpha1.ExternalLoginLinked
-	} else {
-		c.MethodsKnown = true // of a local user
 	}
 	return policy.TraitsOf("", c), policy.UnsureOf(c)
 }

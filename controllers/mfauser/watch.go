@@ -31,6 +31,8 @@ const (
 	// indexTenant leads from an organization of a connection to its users, and
 	// from no organization to all of the connection.
 	indexTenant = "status.zitadel.organizationID"
+	// indexUID leads from a UID, by which the ledger knows them, to a local user.
+	indexUID = "metadata.uid"
 	// indexLocal has the policies that name local users.
 	indexLocal   = "spec.targets.localUsers"
 	indexedLocal = "yes"
@@ -46,7 +48,7 @@ func tenantKey(connection, organizationID string) string { return connection + "
 const parallelUsers = 4
 
 // SetupWithManager says what wakes the reconciler: a user's spec and labels, what
-// Zitadel's events say, policies, exemptions, its connection's spec or
+// Zitadel's events and the ledger say, policies, exemptions, its connection's spec or
 // readiness, and its namespace's labels.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	for _, index := range []struct {
@@ -61,6 +63,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		{&v1alpha1.MFAUser{}, indexTenant, ofZitadel(func(u *v1alpha1.MFAUser) []string {
 			return []string{tenantKey(u.Spec.Zitadel.Connection, ""), tenantKey(u.Spec.Zitadel.Connection, known(u).OrganizationID)}
 		})},
+		{&v1alpha1.MFAUser{}, indexUID, func(obj client.Object) []string {
+			if obj.(*v1alpha1.MFAUser).Spec.Source != v1alpha1.SourceLocal {
+				return nil
+			}
+			return []string{string(obj.GetUID())}
+		}},
 		{&v1alpha1.SecurityPolicy{}, indexLocal, func(obj client.Object) []string {
 			if obj.(*v1alpha1.SecurityPolicy).Spec.Targets.LocalUsers == nil {
 				return nil
@@ -76,17 +84,22 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		}
 	}
 	r.wakeups = make(chan event.GenericEvent)
+	r.listener = newListener(r)
+	if err := mgr.Add(r.listener); err != nil {
+		return fmt.Errorf("adding the listener to ledgers: %w", err)
+	}
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("mfauser").
 		For(&v1alpha1.MFAUser{}, builder.WithPredicates(predicate.Or[client.Object](
-			predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}, heardChanged))).
+			predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}, heardChanged, deletionBegun))).
 		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.usersOfPolicy), changed).
 		Watches(&v1alpha1.MFAExemption{}, handler.EnqueueRequestsFromMapFunc(r.usersOfExemption),
 			builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, deletionBegun))).
 		Watches(&v1alpha1.ZitadelConnection{}, handler.EnqueueRequestsFromMapFunc(r.usersOfConnection), builder.WithPredicates(connectionChanged)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.usersInNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(r.listener.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: parallelUsers, RateLimiter: kube.RetryLimiter()}).
 		Complete(r)
 }

@@ -103,7 +103,7 @@ func whyNotFirst(u *User, r Rules, now time.Time) string {
 	switch {
 	case u.has():
 		return ReasonVerificationNeeded
-	case !r.Enforcement.demands():
+	case !r.Enforcement.Demands():
 		return ""
 	case r.GracePeriod > 0:
 		if !u.FirstLogin.IsZero() && !now.Before(u.FirstLogin.Add(r.GracePeriod)) {

@@ -360,3 +360,27 @@ func (u *User) FailedAttempts() int {
 	window, _, _ := u.failed()
 	return window
 }
+
+// Grace tells whether the user, who has to enrol and has no factor, still has time
+// to, and until when; the zero time: it begins with the first login.
+func (u *User) Grace(r Rules, now time.Time) (ends time.Time, running bool) {
+	if u.has() || !r.Enforcement.Demands() || r.GracePeriod <= 0 {
+		return time.Time{}, false
+	}
+	if u.FirstLogin.IsZero() {
+		return time.Time{}, true
+	}
+	ends = u.FirstLogin.Add(r.GracePeriod)
+	return ends, now.Before(ends)
+}
+
+// CodesLeft is how many recovery codes were not used yet; false: there have been
+// none.
+func (u *User) CodesLeft() (left int, issued bool) {
+	for i := range u.Factors {
+		if u.Factors[i].Method == RecoveryCodes {
+			left, issued = left+u.Factors[i].codesLeft(), true
+		}
+	}
+	return left, issued
+}

@@ -166,7 +166,7 @@ func (a removal) judge(state audit.State[Entry], now time.Time) ([]audit.Record,
 	others := slices.ContainsFunc(u.Factors, func(o FactorState) bool {
 		return o.ID != a.factor && o.Method != RecoveryCodes && a.rules.allows(o.Method)
 	})
-	if a.rules.Enforcement.demands() && f.Method != RecoveryCodes && !others {
+	if a.rules.Enforcement.Demands() && f.Method != RecoveryCodes && !others {
 		return no(ReasonLastFactor)
 	}
 	return []audit.Record{with(a.record, audit.Succeeded, "", detail(detailFactor, a.factor))}, nil

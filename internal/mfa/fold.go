@@ -40,9 +40,9 @@ func (Fold) Expired(_ string, value Entry, at time.Time) bool {
 }
 
 // Apply implements audit.Fold. What an identity provider told of its own sessions
-// and factors means nothing here; a reset is ours, though it has an origin.
+// and factors means nothing here, nor does a reset of somebody there.
 func (Fold) Apply(state audit.Entries[Entry], r audit.Record) {
-	if r.Origin != nil && r.Action != audit.MFAReset {
+	if !isOurs(r) {
 		return
 	}
 	meaning, known := meanings[r.Action]

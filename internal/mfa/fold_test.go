@@ -220,12 +220,22 @@ func TestWhatAnAdministratorRecords(t *testing.T) {
 		{"of one factor, sessions kept", func(uid, factor string) audit.Record {
 			return mfa.Reset(uid, "root", "", nil, []string{factor}, true)
 		}, false, true, true},
-		{"as the manager records one of everything", func(uid, _ string) audit.Record {
-			return audit.Record{
-				Action: audit.MFAReset, Subject: uid, Actor: "root", Origin: &audit.Origin{Aggregate: "mfareset/0f", Sequence: 1},
-				Details: []audit.Detail{{Name: "reset", Value: "lost"}, {Name: "revokeSessions", Value: "All"}, {Name: "factors", Value: "TOTP: Removed"}},
-			}
-		}, false, false, false},
+		{"one that is told of more than once", func(uid, _ string) audit.Record {
+			r := mfa.Reset(uid, "root", "", []mfa.Method{mfa.TOTP}, nil, false)
+			r.Origin = mfa.Once(uid, "reset/0f")
+			r.Details = append(r.Details, audit.Detail{Name: "factors", Value: "TOTP"}, audit.Detail{Name: "user", Value: "alice"})
+			return r
+		}, false, true, false},
+		{"one of somebody at an identity provider, whose id is the same", func(uid, _ string) audit.Record {
+			return audit.Record{Action: audit.MFAReset, Subject: uid, Actor: "root", Origin: &audit.Origin{Aggregate: "mfareset/0f", Sequence: 1}}
+		}, true, true, true},
+		{"of what happened to another user", func(uid, _ string) audit.Record {
+			r := mfa.Reset(uid, "root", "", nil, nil, false)
+			r.Origin = mfa.Once("another", "reset/0f")
+			return r
+		}, true, true, true},
+		{"a registration", func(uid, _ string) audit.Record { return mfa.Registered(uid, "alice") }, true, true, true},
+		{"a removal that is told of more than once", func(uid, _ string) audit.Record { return mfa.Gone(uid, "alice") }, false, false, false},
 		{"of codes", func(uid, _ string) audit.Record {
 			return mfa.Reset(uid, "root", "", []mfa.Method{mfa.RecoveryCodes}, nil, true)
 		}, true, false, true},

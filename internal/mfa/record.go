@@ -84,6 +84,7 @@ const (
 	detailAudience   = "audience"
 	detailRevoke     = "revokeSessions"
 	detailName       = "name"
+	detailUser       = "user"
 	detailAAGUID     = "aaguid"
 	detailAttested   = "attestation"
 	detailBackup     = "backedUp"
@@ -135,7 +136,7 @@ func as(r audit.Record, action audit.Action, reason string, details ...audit.Det
 // Reset is the record of an administrator's reset of a user, by which the fold
 // forgets factors, sessions and a lock. Methods and factors, by their ids, are
 // those that were removed; none of both: all. The time to enrol does not begin
-// again.
+// again. Give it an origin by Once if it may be told more than once.
 func Reset(uid, actor, reason string, methods []Method, factors []string, keepSessions bool) audit.Record {
 	r := audit.Record{
 		Action: audit.MFAReset, Outcome: audit.Succeeded, Reason: reason,
@@ -151,6 +152,38 @@ func Reset(uid, actor, reason string, methods []Method, factors []string, keepSe
 		r.Details = append(r.Details, detail(detailRevoke, revokeNone))
 	}
 	return r
+}
+
+// Registered is the record that a user came under our care. It is taken once,
+// however often it is told.
+func Registered(uid, name string) audit.Record {
+	return audit.Record{
+		Action: audit.UserRegistered, Outcome: audit.Succeeded, Subject: uid, Origin: Once(uid, "registered"),
+		Details: []audit.Detail{detail(detailUser, name)},
+	}
+}
+
+// Gone is the record that a user left our care, by which the fold forgets them.
+// It is taken once, however often it is told.
+func Gone(uid, name string) audit.Record {
+	return audit.Record{
+		Action: audit.UserRemoved, Outcome: audit.Succeeded, Subject: uid, Origin: Once(uid, "removed"),
+		Details: []audit.Detail{detail(detailUser, name)},
+	}
+}
+
+// oursPrefix is that of the origins of what we did to a user ourselves.
+const oursPrefix = "mfauser/"
+
+// Once is the origin of an act of ours upon a local user, so that a ledger takes
+// it once, also from a process that does not know any more whether it told.
+func Once(uid, act string) *audit.Origin {
+	return &audit.Origin{Aggregate: oursPrefix + uid + "/" + act, Sequence: 1}
+}
+
+// isOurs tells a record of ours from one of what happened at an identity provider.
+func isOurs(r audit.Record) bool {
+	return r.Origin == nil || strings.HasPrefix(r.Origin.Aggregate, oursPrefix+r.Subject+"/")
 }
 
 // values are those of all details of a name.

@@ -165,7 +165,7 @@ type requirement struct {
 
 // require says whether a second factor is needed.
 func (s *Service) require(p Person, r Rules, u *User, has holdings, shown *SessionState, now time.Time) requirement {
-	q := requirement{mustHave: r.Enforcement.demands() && len(has.met) == 0 && !p.exempt(now)}
+	q := requirement{mustHave: r.Enforcement.Demands() && len(has.met) == 0 && !p.exempt(now)}
 	if q.mustHave && r.GracePeriod > 0 {
 		q.GraceEndsAt = now.Add(r.GracePeriod)
 		if !u.FirstLogin.IsZero() {
@@ -195,7 +195,7 @@ func (s *Service) require(p Person, r Rules, u *User, has holdings, shown *Sessi
 	case len(has.met) > 0:
 		q.Needed, q.Why = true, NotVerified
 	// A factor that no longer counts is no reason to ask for none at all.
-	case !u.has() && !r.Enforcement.demands():
+	case !u.has() && !r.Enforcement.Demands():
 		q.Why = NoFactor
 	case !u.has() && now.Before(q.GraceEndsAt):
 		q.Why = InGrace

@@ -22,8 +22,8 @@ const (
 	AlwaysRequired Enforcement = "AlwaysRequired"
 )
 
-// demands tells whether somebody without a factor has to enrol one.
-func (e Enforcement) demands() bool { return e == RequiredOnFirstLogin || e == AlwaysRequired }
+// Demands tells whether somebody without a factor has to enrol one.
+func (e Enforcement) Demands() bool { return e == RequiredOnFirstLogin || e == AlwaysRequired }
 
 // UserVerification says whether an authenticator must check a PIN or a
 // biometric.

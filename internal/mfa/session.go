@@ -212,6 +212,31 @@ func (ss SessionState) stands(p Person, r Rules, now time.Time) bool {
 	return ss.meets(r) && now.Before(ss.IssuedAt.Add(r.lifetime(ss.UserVerified)))
 }
 
+// ActiveSessions counts the sessions that would still be issued under the rules,
+// and those of them that meet the policy. next is when the first of them ends by
+// itself; zero if there is none.
+func (u *User) ActiveSessions(p Person, r Rules, now time.Time) (active, verified int, next time.Time) {
+	for _, ss := range u.Sessions {
+		if !ss.stands(p, r, now) {
+			continue
+		}
+		active++
+		end := ss.ExpiresAt
+		if ss.Verified {
+			if limit := ss.IssuedAt.Add(r.lifetime(ss.UserVerified)); limit.Before(end) {
+				end = limit
+			}
+		}
+		if ss.meets(r) {
+			verified++
+		}
+		if next.IsZero() || end.Before(next) {
+			next = end
+		}
+	}
+	return active, verified, next
+}
+
 // meets tells whether what was verified is enough for the rules.
 func (ss SessionState) meets(r Rules) bool {
 	return ss.Verified && r.allows(ss.Method) &&

@@ -85,6 +85,12 @@ func (s *Store) Remove(ctx context.Context, owner mfa.Owner, methods ...mfa.Meth
 	return s.remove(ctx, owner, func(c mfa.Credential) bool { return slices.Contains(methods, c.Method) })
 }
 
+// RemoveFactors removes the credentials of these ids, and returns those removed
+// without their secrets. One that is not there is no error.
+func (s *Store) RemoveFactors(ctx context.Context, owner mfa.Owner, ids ...string) ([]mfa.Credential, error) {
+	return s.remove(ctx, owner, func(c mfa.Credential) bool { return slices.Contains(ids, c.ID) })
+}
+
 // RemoveAll removes every credential, also entries that cannot be read, and
 // returns those removed without their secrets.
 func (s *Store) RemoveAll(ctx context.Context, owner mfa.Owner) ([]mfa.Credential, error) {

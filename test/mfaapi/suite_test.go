@@ -107,6 +107,9 @@ func withCluster(run func() int) (code int, err error) {
 			return 1, fmt.Errorf("%w; log:\n%s", err, cluster.logs)
 		}
 	}
+	if err := harness.Redirect(ctx, cluster.client, cluster.replicas[0].URL); err != nil {
+		return 1, err
+	}
 	return run(), nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/localpolicy"
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/policy"
 )
@@ -174,7 +175,8 @@ func (d *Directory) standing(ctx context.Context, f found) (mfa.Person, mfa.Rule
 		return mfa.Person{}, mfa.Rules{}, fmt.Errorf("%w: listing policies: %w", mfa.ErrUnavailable, err)
 	}
 	all := policy.ForLocalUser(policies.Items, user, d.Namespace)
-	rules := rulesOf(policy.Merge(all), d.RelyingParty)
+	rules := localpolicy.Rules(policy.Merge(all))
+	rules.WebAuthn.RPID, rules.WebAuthn.RPName, rules.WebAuthn.Origins = d.RelyingParty.ID, d.RelyingParty.Name, d.RelyingParty.Origins
 	person := mfa.Person{
 		Owner:    mfa.Owner{Namespace: f.namespace, Name: f.name, UID: string(user.UID)},
 		Username: f.username, Suspended: user.Spec.Suspended != nil && *user.Spec.Suspended,

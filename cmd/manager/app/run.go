@@ -71,11 +71,15 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	if err := mgr.Add(ledgers); err != nil {
 		return fmt.Errorf("adding the ledgers: %w", err)
 	}
+	credentials, err := newCredentials(restConfig)
+	if err != nil {
+		return err
+	}
 	pool := &zitadel.Pool{}
 	defer pool.Close()
 	outside := controllers.Outside{
 		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Tenants: tenants{pool}, Bells: bells{pool}, Ledgers: ledgers,
-		Users: users{pool}, Resets: resets{pool},
+		Users: users{pool}, Resets: resets{pool}, Credentials: credentials,
 	}
 	err = controllers.Setup(mgr, outside, controllers.Settings{
 		Namespace: o.Namespace, AllowInsecure: o.AllowInsecure, Resync: o.Resync, Probe: o.Probe,

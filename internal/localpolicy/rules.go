@@ -1,4 +1,7 @@
-package mfaapi
+// Package localpolicy says an effective policy in the words of local
+// verification, so that who verifies and who reports mean the same. It decides
+// nothing.
+package localpolicy
 
 import (
 	"slices"
@@ -13,14 +16,14 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
-// rulesOf says an effective policy in the words of the rules.
-func rulesOf(e policy.Effective, rp RelyingParty) mfa.Rules {
+// Rules says an effective policy in the words of package mfa. Of the relying party
+// of WebAuthn a policy says nothing.
+func Rules(e policy.Effective) mfa.Rules {
 	m, s, l := &e.Rules.MFA, &e.Rules.Session, &e.Rules.Lockout
 	r := mfa.Rules{
 		Enforcement:  mfa.Enforcement(m.Enforcement),
 		SecondFactor: minutes(s.SecondFactorMinutes),
 		MultiFactor:  minutes(s.MultiFactorMinutes),
-		WebAuthn:     mfa.WebAuthnRules{RPID: rp.ID, RPName: rp.Name, Origins: rp.Origins},
 		Policy:       audit.Printable(deciders(e), audit.MaxPolicy),
 	}
 	for _, method := range m.Methods {
