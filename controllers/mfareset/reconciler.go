@@ -36,7 +36,7 @@ type Reconciler struct {
 	// Standings and Credentials are those of local users.
 	Standings   Standings
 	Credentials Credentials
-	Events    events.EventRecorder
+	Events      events.EventRecorder
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
 }

@@ -32,7 +32,7 @@ func TestTheNewestIsKnown(t *testing.T) {
 		{"doubted, and told something newer", func(c *Cached) { c.note(secret("11"), false); c.doubt(name); c.note(secret("12"), false) },
 			version{number: "12", secret: secret("12")}},
 	} {
-		cached := NewCached(nil)
+		cached := NewCached(nil, "")
 		c.told(cached)
 		is := cached.known[name]
 		if is.number != c.want.number || (is.secret == nil) != (c.want.secret == nil) || is.doubtful != c.want.doubtful ||
