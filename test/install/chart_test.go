@@ -310,7 +310,8 @@ func TestChartValues(t *testing.T) {
 		},
 		"no roles for people": {set(`userRoles.create=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 			roles := only[rbacv1.ClusterRole](t, list, "ClusterRole")
-			g.Expect(roles).To(gomega.ConsistOf(gomega.HaveField("Name", manager), gomega.HaveField("Name", hook)))
+			g.Expect(roles).To(gomega.ConsistOf(
+				gomega.HaveField("Name", manager), gomega.HaveField("Name", hook), gomega.HaveField("Name", manager+"-credentials")))
 		}},
 		"no webhook": {set(`webhook.enabled=false`), func(_ *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 			for _, obj := range list {
