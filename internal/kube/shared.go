@@ -48,6 +48,19 @@ func (s SharedSecret) Create(ctx context.Context, kind corev1.SecretType, data m
 	}, metav1.CreateOptions{})
 }
 
+// Fill puts this content into it if it is there and empty, as manifests leave it to
+// those who may not create Secrets. It returns the Secret as it then is, whoever
+// filled it.
+func (s SharedSecret) Fill(ctx context.Context, data map[string][]byte) (*corev1.Secret, error) {
+	return s.Change(ctx, func(secret *corev1.Secret) (bool, error) {
+		if len(secret.Data) > 0 {
+			return false, nil
+		}
+		secret.Data = data
+		return true, nil
+	})
+}
+
 // Change reads it, lets change alter what was read, and writes that back; again
 // from the start if somebody else wrote in between. Nothing is written if change
 // returns false. It returns the Secret as it then is.

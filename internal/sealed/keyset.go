@@ -65,7 +65,7 @@ type Keyset struct {
 	clock   func() time.Time
 	users   []string
 	seen    atomic.Int64 // Unix nanoseconds of the last successful reading
-	gone    atomic.Bool  // the Secret has been deleted
+	gone    atomic.Bool  // the Secret has been deleted or emptied
 
 	reading sync.Mutex // one reading at a time
 	begun   atomic.Int64
@@ -74,17 +74,17 @@ type Keyset struct {
 
 var _ mfa.Sealer = (*Keyset)(nil)
 
-// OpenKeyset reads the keys. If there are none yet it makes them; if there are
-// credentials of any user, which would be lost, it makes none and returns
-// ErrKeysLost.
+// OpenKeyset reads the keys. If there are none yet it makes them, in the Secret that
+// is there and empty, or in one that it creates; if there are credentials of any
+// user, which would be lost, it makes none and returns ErrKeysLost.
 func OpenKeyset(ctx context.Context, c KeysetConfig) (*Keyset, error) {
 	k := &Keyset{
 		secret: kube.SharedSecret{Client: c.Secrets, Namespace: c.Namespace, Name: KeysName},
 		log:    c.Log, clock: c.Clock, users: everywhereIfNone(c.Users),
 	}
 	secret, err := k.secret.Get(ctx)
-	if apierrors.IsNotFound(err) {
-		secret, err = k.create(ctx)
+	if absent := apierrors.IsNotFound(err); absent || err == nil && len(secret.Data) == 0 {
+		secret, err = k.make(ctx, absent)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the sealing keys in Secret %s/%s: %w", c.Namespace, KeysName, err)
@@ -95,9 +95,9 @@ func OpenKeyset(ctx context.Context, c KeysetConfig) (*Keyset, error) {
 	return k, nil
 }
 
-// create makes the keys, unless they have been lost or another replica is
-// faster.
-func (k *Keyset) create(ctx context.Context) (*corev1.Secret, error) {
+// make makes the keys, and the Secret if that is absent, unless they have been lost
+// or another replica is faster.
+func (k *Keyset) make(ctx context.Context, absent bool) (*corev1.Secret, error) {
 	for _, namespace := range k.users {
 		some, err := k.secret.Client.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector().String(), Limit: 1})
 		if err != nil {
@@ -116,24 +116,28 @@ func (k *Keyset) create(ctx context.Context) (*corev1.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := k.secret.Create(ctx, TypeKeys, data)
-	if apierrors.IsAlreadyExists(err) {
-		return k.secret.Get(ctx)
+	if absent {
+		secret, err := k.secret.Create(ctx, TypeKeys, data)
+		if !apierrors.IsAlreadyExists(err) {
+			return secret, err
+		}
 	}
-	if err == nil {
-		k.log.Info("Made the sealing keys", "secret", KeysName)
-	}
-	return secret, err
+	return k.secret.Fill(ctx, data)
 }
 
 // adopt takes the keys that are in the Secret, unless newer ones are known.
-// Keys that cannot be read change nothing: those known stay in use.
+// Keys that cannot be read change nothing: those known stay in use. A Secret with
+// none, such as one that was deleted and applied again, is as good as deleted.
 func (k *Keyset) adopt(secret *corev1.Secret) error {
-	k.gone.Store(false)
+	if len(secret.Data) == 0 {
+		k.gone.Store(true)
+		return k.usable()
+	}
 	read, err := decodeKeys(secret.ResourceVersion, secret.Data)
 	if err != nil {
 		return fmt.Errorf("reading the sealing keys in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
+	k.gone.Store(false)
 	k.seen.Store(k.clock().UnixNano())
 	for {
 		was := k.current.Load()
@@ -192,11 +196,11 @@ func (k *Keyset) Check() error {
 	return nil
 }
 
-// usable refuses new values once the Secret has been deleted: no process started
+// usable refuses new values once the keys have been deleted: no process started
 // from then on could open them. What was sealed before still opens here.
 func (k *Keyset) usable() error {
 	if k.gone.Load() {
-		return fmt.Errorf("%w: the Secret %s/%s with the sealing keys has been deleted", mfa.ErrUnavailable, k.secret.Namespace, KeysName)
+		return fmt.Errorf("%w: the sealing keys in Secret %s/%s have been deleted", mfa.ErrUnavailable, k.secret.Namespace, KeysName)
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ import (
 
 // The Secret with the keys.
 const (
-	// KeysName is its name, in the operator's namespace. Whoever deletes it ends
+	// KeysName is its name, in the operator's namespace. Whoever empties it ends
 	// every session within a minute: new keys are made, and no token signed before
-	// is valid.
+	// is valid. So does whoever deletes it, where it can be created again.
 	KeysName = "mfa-session-keys"
 	// TypeKeys is its type.
 	TypeKeys corev1.SecretType = "security.neosc.io/session-keys"
@@ -122,6 +122,11 @@ func (s *Signer) maintain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	secret, err := s.secret.Change(ctx, func(secret *corev1.Secret) (bool, error) {
+		if len(secret.Data) == 0 {
+			made, err := s.first()
+			secret.Data = made
+			return true, err
+		}
 		was, err := decode(secret.Data[entry])
 		if err != nil {
 			return false, err
@@ -145,21 +150,27 @@ func (s *Signer) maintain(ctx context.Context) error {
 	return nil
 }
 
-// create makes the first key, unless another replica is faster.
+// create makes the Secret with the first key, unless another replica is faster.
 func (s *Signer) create(ctx context.Context) (*corev1.Secret, error) {
+	made, err := s.first()
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.secret.Create(ctx, TypeKeys, made)
+	if apierrors.IsAlreadyExists(err) {
+		return s.secret.Fill(ctx, made)
+	}
+	return secret, err
+}
+
+// first is the content of the Secret with the first key.
+func (s *Signer) first() (map[string][]byte, error) {
 	made, err := first(s.clock())
 	if err != nil {
 		return nil, err
 	}
 	data, err := made.encode()
-	if err != nil {
-		return nil, err
-	}
-	secret, err := s.secret.Create(ctx, TypeKeys, map[string][]byte{entry: data})
-	if apierrors.IsAlreadyExists(err) {
-		return s.secret.Get(ctx)
-	}
-	return secret, err
+	return map[string][]byte{entry: data}, err
 }
 
 // adopt takes the keys that are in the Secret, unless newer ones are known.
@@ -196,7 +207,7 @@ func (s *Signer) Start(ctx context.Context) error {
 	var both errgroup.Group
 	both.Go(func() error {
 		s.secret.Watch(ctx, func(secret *corev1.Secret) {
-			if secret == nil { // to end all sessions: see KeysName
+			if secret == nil || len(secret.Data) == 0 { // to end all sessions: see KeysName
 				tell(s.maintain(ctx))
 				return
 			}

@@ -25,6 +25,8 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/internal/sealed"
+	"github.com/neosc/mfa-operator/internal/signing"
 )
 
 const (
@@ -78,15 +80,29 @@ func TestChartIsInSync(t *testing.T) {
 func TestChartEqualsConfig(t *testing.T) {
 	t.Parallel()
 	t.Run("by default", func(t *testing.T) {
-		chartEqualsConfig(t, rendered(t), kustomization(t, "default"), false)
+		chartEqualsConfig(t, rendered(t), kustomization(t, "default"), nothingMore)
 	})
 	t.Run("with a doorbell", func(t *testing.T) {
 		fromChart := rendered(t, set(`webhook.doorbell.enabled=true`)...)
-		chartEqualsConfig(t, fromChart, overlay(t, withDoorbell), true)
+		chartEqualsConfig(t, fromChart, overlay(t, withDoorbell), more{rings: true})
+	})
+	t.Run("with local users", func(t *testing.T) {
+		fromConfig := overlay(t, withLocalUsers)
+		for _, obj := range objects(t, read(t, "config/localusers/credentials_role_binding.yaml")) {
+			obj.SetNamespace(usersNamespace)
+			fromConfig = append(fromConfig, obj)
+		}
+		fromChart := rendered(t, set(`localUsers.namespaces=["`+usersNamespace+`"]`)...)
+		chartEqualsConfig(t, fromChart, fromConfig, more{verifies: true})
 	})
 }
 
-func chartEqualsConfig(t *testing.T, fromChart, fromConfig []*unstructured.Unstructured, rings bool) {
+// more is what an installation does beyond the default.
+type more struct{ rings, verifies bool }
+
+var nothingMore more
+
+func chartEqualsConfig(t *testing.T, fromChart, fromConfig []*unstructured.Unstructured, does more) {
 	t.Helper()
 	t.Run("rights", func(t *testing.T) {
 		if d := cmp.Diff(rights(t, fromConfig), rights(t, fromChart)); d != "" {
@@ -154,7 +170,7 @@ func chartEqualsConfig(t *testing.T, fromChart, fromConfig []*unstructured.Unstr
 			o := webhookPod(t, pod.Spec)
 			leads, kept := map[int32]string{443: "https"}, []string{o.CertificateSecret}
 			leases := only[coordinationv1.Lease](t, list, "Lease")
-			if rings {
+			if does.rings {
 				leads[80], kept = "doorbell", append(kept, doorbell.Name)
 				g.Expect(leases).To(gomega.ConsistOf(gomega.HaveField("Name", doorbell.Name)))
 				g.Expect(leases[0].Namespace).To(gomega.Equal(namespace))
@@ -162,14 +178,21 @@ func chartEqualsConfig(t *testing.T, fromChart, fromConfig []*unstructured.Unstr
 			} else {
 				g.Expect(leases).To(gomega.BeEmpty(), "nobody listens")
 			}
-			g.Expect(o.DoorbellAddress != "0").To(gomega.Equal(rings))
+			g.Expect(o.DoorbellAddress != "0").To(gomega.Equal(does.rings))
 			g.Expect(ports).To(gomega.Equal(leads))
 			g.Expect(o.DNSNames).To(gomega.Equal([]string{service.Name + "." + service.Namespace + ".svc"}))
+			if does.verifies {
+				kept = append(kept, sealed.KeysName, signing.KeysName)
+			}
+			g.Expect(len(o.MFA.Namespaces) > 0).To(gomega.Equal(does.verifies))
 			var secrets []string
 			for _, secret := range only[corev1.Secret](t, list, "Secret") {
 				secrets = append(secrets, secret.Name)
 				g.Expect(secret.Namespace).To(gomega.Equal(namespace))
 				g.Expect(secret.Data).To(gomega.BeEmpty(), "applying it again must not take certificate or keys away")
+				if kind, ours := map[string]corev1.SecretType{sealed.KeysName: sealed.TypeKeys, signing.KeysName: signing.TypeKeys}[secret.Name]; ours {
+					g.Expect(secret.Type).To(gomega.Equal(kind), secret.Name)
+				}
 			}
 			g.Expect(secrets).To(gomega.ConsistOf(kept))
 			g.Expect(configuration(t, list).Name).To(gomega.Equal(o.Configuration))
@@ -339,6 +362,60 @@ func TestChartValues(t *testing.T) {
 				g.Expect(d.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()).To(gomega.Equal("1Gi"))
 			},
 		},
+		"local users": {
+			set(`localUsers={"namespaces":["shop","blog"],"issuer":"https://mfa.example.com","webauthn":{"rpID":"example.com","rpName":"Example","origins":["https://login.example.com"]},`+
+				`"email":{"host":"smtp.example.com","port":2465,"tls":"Implicit","from":"ACME, sign-in <no-reply@example.com>","subject":"Your code","secretName":"smtp","customCA":true},`+
+				`"sms":{"url":"https://sms.example.com/send","prefixes":["+49","+43"],"secretName":"gateway","token":true,"customCA":true}}`,
+				`webhook.serviceAccount={"create":false,"name":"theirs"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				pod := deployment(t, list, hook).Spec.Template.Spec
+				g.Expect(webhookPod(t, pod).MFA).To(gomega.And(
+					gomega.HaveField("Namespaces", []string{"shop", "blog"}), gomega.HaveField("Issuer", "https://mfa.example.com"),
+					gomega.HaveField("RelyingPartyID", "example.com"), gomega.HaveField("RelyingPartyName", "Example"),
+					gomega.HaveField("Origins", []string{"https://login.example.com"}),
+					gomega.HaveField("Email", options.Email{
+						Host: "smtp.example.com", Port: 2465, TLS: "Implicit", CAFile: "/etc/mfa/email/ca.crt",
+						UsernameFile: "/etc/mfa/email/username", PasswordFile: "/etc/mfa/email/password",
+						From: "ACME, sign-in <no-reply@example.com>", Subject: "Your code",
+					}),
+					gomega.HaveField("SMS", options.SMS{
+						URL: "https://sms.example.com/send", SigningKeyFile: "/etc/mfa/sms/signing-key", TokenFile: "/etc/mfa/sms/token",
+						CAFile: "/etc/mfa/sms/ca.crt", Prefixes: []string{"+49", "+43"},
+					}),
+				))
+				g.Expect(pod.Containers[0].VolumeMounts).To(gomega.ConsistOf(
+					corev1.VolumeMount{Name: "email", MountPath: "/etc/mfa/email", ReadOnly: true},
+					corev1.VolumeMount{Name: "sms", MountPath: "/etc/mfa/sms", ReadOnly: true},
+				))
+				g.Expect(pod.Volumes).To(gomega.ConsistOf(
+					gomega.And(gomega.HaveField("Name", "email"), gomega.HaveField("Secret.SecretName", "smtp")),
+					gomega.And(gomega.HaveField("Name", "sms"), gomega.HaveField("Secret.SecretName", "gateway")),
+				))
+				for _, s := range only[corev1.Secret](t, list, "Secret") {
+					if s.Name == sealed.KeysName || s.Name == signing.KeysName {
+						g.Expect(s.Annotations).To(gomega.HaveKeyWithValue("helm.sh/resource-policy", "keep"), "without the keys nobody's factors open any more")
+					}
+				}
+				bound := map[string][]rbacv1.Subject{}
+				for _, b := range only[rbacv1.RoleBinding](t, list, "RoleBinding") {
+					if b.RoleRef.Name == "mfa-operator-credentials" {
+						bound[b.Namespace] = b.Subjects
+					}
+				}
+				theirs := []rbacv1.Subject{{Kind: "ServiceAccount", Name: "theirs", Namespace: namespace}}
+				g.Expect(bound).To(gomega.Equal(map[string][]rbacv1.Subject{"shop": theirs, "blog": theirs}), "there and nowhere else")
+				for _, b := range only[rbacv1.ClusterRoleBinding](t, list, "ClusterRoleBinding") {
+					g.Expect(b.RoleRef.Name).NotTo(gomega.Equal("mfa-operator-credentials"))
+				}
+				for _, p := range only[admissionregistrationv1.ValidatingAdmissionPolicy](t, list, "ValidatingAdmissionPolicy") {
+					for _, v := range p.Spec.Variables {
+						if v.Name == "operator" {
+							g.Expect(v.Expression).To(gomega.ContainSubstring(`"system:serviceaccount:`+namespace+`:theirs"`), "who verifies writes ledgers")
+						}
+					}
+				}
+			},
+		},
 		"no CRDs": {set(`crds.install=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 			g.Expect(only[apiextensionsv1.CustomResourceDefinition](t, list, "CustomResourceDefinition")).To(gomega.BeEmpty())
 		}},
@@ -426,6 +503,17 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`webhook.failurePolicy="Warn"`, "/webhook/failurePolicy", "not a word of Kubernetes'"},
 		{`webhook={"enabled":false,"doorbell":{"enabled":true}}`, "/webhook/doorbell/enabled", "nobody would hear it"},
 		{`webhook.metrics.port=9080`, "/webhook/metrics/port", "taken by doorbells"},
+		{`localUsers.namespaces=["*"]`, "/localUsers/namespaces/0", "the right to every Secret of the cluster is not given here"},
+		{`localUsers.namespaces=["default"]`, "localUsers.namespaces", "the release's own: the webhook could read the credentials for Zitadel"},
+		{`localUsers.namespace=["shop"]`, "namespace", "a typing error"},
+		{`localUsers.issuer="http://mfa.example.com"`, "/localUsers/issuer", "the webhook would refuse to start"},
+		{`localUsers.webauthn={"origins":["https://example.com"]}`, "/localUsers/webauthn/origins", "origins of no relying party"},
+		{`localUsers.webauthn={"rpID":"example.com","origins":["https://example.com/login"]}`, "/localUsers/webauthn/origins/0", "no origin has a path"},
+		{`localUsers.email={"host":"smtp.example.com"}`, "/localUsers/email/from", "codes need a sender"},
+		{`localUsers.email.tls="None"`, "/localUsers/email/tls", "codes in clear"},
+		{`localUsers.sms={"url":"https://sms.example.com"}`, "/localUsers/sms", "anybody could make the gateway call anywhere"},
+		{`localUsers.sms.url="http://sms.example.com"`, "/localUsers/sms/url", "codes in clear"},
+		{`{"webhook":{"enabled":false},"localUsers":{"namespaces":["shop"]}}`, "/localUsers/namespaces", "nobody would verify"},
 		{`webhook.replicas=0`, "/webhook/replicas", "nobody would answer, and every change be refused"},
 		{`webhook.metrics.port=9443`, "/webhook/metrics/port", "taken by the webhook"},
 		{`webhook.serviceAccount.create=false`, "/webhook/serviceAccount", "would give the rights to the namespace's default account"},

@@ -45,6 +45,14 @@ const (
 
 	// withDoorbell is what an overlay of config/default adds for doorbells.
 	withDoorbell = "components: [config/doorbell]"
+	// withLocalUsers is what it adds for the local users of one namespace. The binding
+	// there is applied by itself.
+	withLocalUsers = `components: [config/localusers]
+patches:
+- target: {kind: Deployment, name: mfa-operator-webhook}
+  patch: |-
+    - {op: add, path: /spec/template/spec/containers/0/args/-, value: --mfa-namespace=` + usersNamespace + `}`
+	usersNamespace = "shop"
 
 	// patience is how long a test waits for something that must come.
 	patience = 30 * time.Second

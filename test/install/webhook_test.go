@@ -1,10 +1,15 @@
 package install
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/onsi/gomega"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/doorbell"
+	"github.com/neosc/mfa-operator/internal/sealed"
+	"github.com/neosc/mfa-operator/internal/signing"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -20,6 +25,11 @@ func (c *cluster) startWebhook(flags ...string) *harness.Webhook {
 	c.t.Cleanup(func() {
 		if err := running.Stop(); err != nil {
 			c.t.Errorf("the webhook: %v; log:\n%s", err, logs)
+		}
+		for line := range strings.Lines(logs.String()) {
+			if strings.Contains(line, "forbidden: User") {
+				c.t.Errorf("a right is missing: %s", line)
+			}
 		}
 	})
 	c.Expect(running.AwaitReady(c.t.Context())).To(gomega.Succeed(), "log:\n%s", logs)
@@ -43,6 +53,26 @@ var (
 	}
 )
 
+// What is added to it, where local users are verified.
+var (
+	verifierMayEverywhere = slices.Concat(webhookMayEverywhere, []right{
+		{"authentication.k8s.io", "tokenreviews", "create", "who calls"},
+		{"authorization.k8s.io", "subjectaccessreviews", "create", "what callers may"},
+		{v1alpha1.GroupVersion.Group, "mfausers", "create", "those whom applications register"},
+		{v1alpha1.GroupVersion.Group, "mfaexemptions", "get list watch", "who is let off what"},
+		{v1alpha1.GroupVersion.Group, "mfaauditrecords", "get list watch create delete", "verifications are records before they are answers"},
+		{v1alpha1.GroupVersion.Group, "mfaledgers", "get create", "created before a ledger's first batch"},
+		{v1alpha1.GroupVersion.Group, "mfaledgersnapshots", "get", "where reading begins"},
+	})
+	verifierMayAtHome = slices.Concat(webhookMayAtHome, []right{
+		{"", "secrets:" + sealed.KeysName, "get list watch update", "the keys of the credentials; update: they are made in there"},
+		{"", "secrets:" + signing.KeysName, "get list watch update", "the keys that sessions are signed with"},
+	})
+	verifierMayThere = []right{
+		{"", "secrets", "get list watch create update delete", "the credentials, in the namespaces that are named"},
+	}
+)
+
 // webhookMayNot asks about what would undo the separation of the two processes.
 func (c *cluster) webhookMayNot() {
 	const neosc, registration = "security.neosc.io", "admissionregistration.k8s.io"
@@ -51,6 +81,11 @@ func (c *cluster) webhookMayNot() {
 		{"list", "", "secrets", "", namespace, "", "the same, all at once"},
 		{"watch", "", "secrets", "", namespace, "", "the same, as they come"},
 		{"create", "", "secrets", "", namespace, "", "a service account token Secret would be a way to more rights"},
+		{"get", "", "secrets", "", "default", "", "credentials lie in the namespaces that are named only"},
+		{"list", "", "secrets", "", "", "", "the same, all at once"},
+		{"delete", "", "secrets", "", namespace, sealed.KeysName, "nobody's factors would open any more"},
+		{"patch", neosc, "mfausers", "status", "default", "any", "the HTTP side appends to the ledger, and reports nothing"},
+		{"update", neosc, "mfaledgers", "status", "default", "ledger", "checkpoints are the manager's"},
 		{"update", "", "configmaps", "", namespace, "census-default", "it would write what it decides by"},
 		{"patch", neosc, "securitypolicies", "", namespace, "pol-mfa-required", "it decides, and changes nothing"},
 		{"patch", neosc, "securitypolicies", "status", namespace, "pol-mfa-required", "the status is the manager's"},

@@ -269,3 +269,68 @@ func TestCallersWithUnknownKeysShareOneReading(t *testing.T) {
 		t.Errorf("64 callers asked the API server %d times", asked)
 	}
 }
+
+// emptySecret is what manifests leave to those who may not create Secrets.
+func (o *operator) emptySecret(t testing.TB, name string, kind corev1.SecretType) {
+	t.Helper()
+	_, err := cluster.core.Secrets(o.namespace).Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: kind}, metav1.CreateOptions{})
+	ok(t, err)
+}
+
+func TestReplicasFillAnEmptySecretOnce(t *testing.T) {
+	o := install(t)
+	o.emptySecret(t, sealed.KeysName, sealed.TypeKeys)
+	var all [8]*sealed.Keyset
+	var together sync.WaitGroup
+	for i := range all {
+		together.Go(func() {
+			keys, err := o.open(t, cluster.secrets)
+			if err != nil {
+				t.Error(err)
+			}
+			all[i] = keys
+		})
+	}
+	together.Wait()
+	if t.Failed() {
+		return
+	}
+	value, err := all[0].Seal(alice("shop"), "challenge", []byte(seed))
+	ok(t, err)
+	for i, keys := range all {
+		if plain, err := keys.Open(alice("shop"), "challenge", value); err != nil || string(plain) != seed {
+			t.Errorf("replica %d has other keys: %q, %v", i, plain, err)
+		}
+	}
+}
+
+// Whoever deletes the keys and applies the manifests again must not have the loss
+// hidden by new keys, nor running replicas seal what nobody will open.
+func TestAnEmptySecretIsNotFilledWhereKeysWereLost(t *testing.T) {
+	o := install(t)
+	owner := alice(newNamespace(t))
+	keys := o.keys(t)
+	save(t, sealed.NewVault(cluster.secrets, keys), owner, factor("phone", 0))
+	running(t, keys)
+	backup := o.secret(t)
+	ok(t, cluster.core.Secrets(o.namespace).Delete(t.Context(), sealed.KeysName, metav1.DeleteOptions{}))
+	o.emptySecret(t, sealed.KeysName, sealed.TypeKeys)
+
+	eventually(t, "a running replica notices", func() bool {
+		_, err := keys.Seal(owner, "challenge", []byte("x"))
+		return errors.Is(err, mfa.ErrUnavailable) && keys.Check() != nil
+	})
+	_, err := o.open(t, cluster.secrets)
+	is(t, "starting with an empty Secret", err, sealed.ErrKeysLost)
+	if s := o.secret(t); len(s.Data) != 0 {
+		t.Error("new keys were made")
+	}
+
+	s := o.secret(t)
+	s.Data = backup.Data
+	update(t, s)
+	eventually(t, "the restored keys are noticed", func() bool { return keys.Check() == nil })
+	if kept, err := o.vault(t).Load(t.Context(), owner); err != nil || ids(kept) != "phone" {
+		t.Errorf("after restoring the keys: %s, %v", ids(kept), err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/signing"
@@ -203,22 +204,36 @@ func kid(t testing.TB, token string) string {
 	return parsed.Signatures[0].Protected.KeyID
 }
 
-// Deleting the Secret is how to end all sessions at once.
-func TestDeletingTheKeysEndsAllSessions(t *testing.T) {
-	o := install(t)
-	a, b := o.signer(t), o.signer(t)
-	running(t, a)
-	running(t, b)
-	for range 2 { // the second at the latest is told by the watch, which is then there
-		o.clock.advance(signing.DefaultRotateAfter)
-		is := newest(o.signer(t))
-		eventually(t, "the new key is heard of", func() bool { return newest(a) == is && newest(b) == is })
+// Emptying the Secret is how to end all sessions at once; deleting it is another
+// where the webhook may create it again.
+func TestKeysThatAreTakenAwayEndAllSessions(t *testing.T) {
+	for how, takeAway := range map[string]func(*testing.T, *operator){
+		"deleted": func(t *testing.T, o *operator) {
+			ok(t, cluster.core.Secrets(o.namespace).Delete(t.Context(), signing.KeysName, metav1.DeleteOptions{}))
+		},
+		"emptied": func(t *testing.T, o *operator) {
+			_, err := cluster.core.Secrets(o.namespace).Patch(t.Context(), signing.KeysName, types.MergePatchType, []byte(`{"data":null}`), metav1.PatchOptions{})
+			ok(t, err)
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			o := install(t)
+			o.emptySecret(t, signing.KeysName, signing.TypeKeys)
+			a, b := o.signer(t), o.signer(t)
+			running(t, a)
+			running(t, b)
+			for range 2 { // the second at the latest is told by the watch, which is then there
+				o.clock.advance(signing.DefaultRotateAfter)
+				is := newest(o.signer(t))
+				eventually(t, "the new key is heard of", func() bool { return newest(a) == is && newest(b) == is })
+			}
+			token := sign(t, a, "alice")
+			takeAway(t, o)
+			eventually(t, "no replica takes the old token", func() bool { return a.Verify(token, &claims{}) != nil && b.Verify(token, &claims{}) != nil })
+			token = sign(t, a, "alice")
+			eventually(t, "they agree on a new key", func() bool { return b.Verify(token, &claims{}) == nil })
+		})
 	}
-	token := sign(t, a, "alice")
-	ok(t, cluster.core.Secrets(o.namespace).Delete(t.Context(), signing.KeysName, metav1.DeleteOptions{}))
-	eventually(t, "no replica takes the old token", func() bool { return a.Verify(token, &claims{}) != nil && b.Verify(token, &claims{}) != nil })
-	token = sign(t, a, "alice")
-	eventually(t, "they agree on a new key", func() bool { return b.Verify(token, &claims{}) == nil })
 }
 
 func TestSessionKeysThatCannotBeReadAreNotReplaced(t *testing.T) {

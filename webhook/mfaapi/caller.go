@@ -25,6 +25,7 @@ import (
 )
 
 // What the API server is asked on our behalf.
+//
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 

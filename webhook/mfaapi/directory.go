@@ -21,6 +21,8 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
+// What is read here, and the users that are made.
+//
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers,verbs=get;list;watch;create
 // +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies;mfaexemptions,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch

@@ -47,3 +47,47 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 {{- end }}
+
+{{/* The webhook's flags for local users; none while no namespace is named. */}}
+{{- define "mfa-operator.localUserFlags" -}}
+{{- $flags := list }}
+{{- with .Values.localUsers }}
+{{- if .namespaces }}
+{{- range .namespaces }}{{ $flags = append $flags (printf "--mfa-namespace=%s" .) }}{{ end }}
+{{- with .issuer }}{{ $flags = append $flags (printf "--mfa-issuer=%s" .) }}{{ end }}
+{{- with .webauthn }}
+{{- with .rpID }}{{ $flags = append $flags (printf "--webauthn-rp-id=%s" .) }}{{ end }}
+{{- with .rpName }}{{ $flags = append $flags (printf "--webauthn-rp-name=%s" .) }}{{ end }}
+{{- range .origins }}{{ $flags = append $flags (printf "--webauthn-origin=%s" .) }}{{ end }}
+{{- end }}
+{{- with .email }}
+{{- if .host }}
+{{- $flags = concat $flags (list (printf "--smtp-host=%s" .host) (printf "--smtp-tls=%s" .tls) (printf "--email-from=%s" .from)) }}
+{{- with .port }}{{ $flags = append $flags (printf "--smtp-port=%d" (int .)) }}{{ end }}
+{{- with .subject }}{{ $flags = append $flags (printf "--email-subject=%s" .) }}{{ end }}
+{{- if .secretName }}{{ $flags = concat $flags (list "--smtp-username-file=/etc/mfa/email/username" "--smtp-password-file=/etc/mfa/email/password") }}{{ end }}
+{{- if .customCA }}{{ $flags = append $flags "--smtp-ca-file=/etc/mfa/email/ca.crt" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- with .sms }}
+{{- if .url }}
+{{- $flags = concat $flags (list (printf "--sms-gateway-url=%s" .url) "--sms-signing-key-file=/etc/mfa/sms/signing-key") }}
+{{- range .prefixes }}{{ $flags = append $flags (printf "--sms-prefix=%s" .) }}{{ end }}
+{{- if .token }}{{ $flags = append $flags "--sms-token-file=/etc/mfa/sms/token" }}{{ end }}
+{{- if .customCA }}{{ $flags = append $flags "--sms-ca-file=/etc/mfa/sms/ca.crt" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $flags }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* The Secrets the webhook's Pods mount, as a list with the name of each volume. */}}
+{{- define "mfa-operator.localUserSecrets" -}}
+{{- $secrets := list }}
+{{- with .Values.localUsers }}
+{{- if and .namespaces .email.host .email.secretName }}{{ $secrets = append $secrets (dict "name" "email" "secretName" .email.secretName) }}{{ end }}
+{{- if and .namespaces .sms.url }}{{ $secrets = append $secrets (dict "name" "sms" "secretName" .sms.secretName) }}{{ end }}
+{{- end }}
+{{- toYaml $secrets }}
+{{- end }}
