@@ -2,7 +2,7 @@
 // a control plane, a Zitadel (the simulator, or a real one), the manager and the
 // webhook; then a policy is applied, comes into force, is weakened behind the
 // operator's back and is repaired, and one that would lock everybody out is
-// refused. It stays up until Ctrl-C and leaves nothing behind.
+// refused. An application then has a local user verified over HTTPS. It stays up until Ctrl-C and leaves nothing behind.
 package main
 
 import (
@@ -38,6 +38,7 @@ type options struct {
 	demo      bool
 	manager   string
 	webhook   string
+	plugin    string
 	domain    string
 	port      uint16
 	tokenFile string
@@ -49,6 +50,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.demo, "demo", false, "end after the walk-through, with exit code 0 if every step worked and 1 if not")
 	flags.StringVar(&o.manager, "manager", "bin/manager", "the manager's binary")
 	flags.StringVar(&o.webhook, "webhook", "bin/webhook", "the webhook's binary")
+	flags.StringVar(&o.plugin, "plugin", "bin/kubectl-mfa", "the binary of the kubectl plugin")
 	flags.StringVar(&o.domain, "zitadel-domain", "", "use a real Zitadel at this external domain instead of the simulator; nothing is written to it")
 	flags.Uint16Var(&o.port, "zitadel-port", 443, "its external port")
 	flags.StringVar(&o.tokenFile, "zitadel-token-file", "", "file with a personal access token for it")
@@ -73,7 +75,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	log.SetLogger(logr.Discard())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &stage{screen: screen{out}, ended: func(name string) { cancel(fmt.Errorf("the %s %w", name, errEnded)) }}
+	s := &stage{screen: screen{out}, plugin: o.plugin, ended: func(name string) { cancel(fmt.Errorf("the %s %w", name, errEnded)) }}
 	defer func() {
 		if cause := context.Cause(ctx); errors.Is(cause, errEnded) {
 			err = cause // whatever else failed, failed of this
@@ -91,7 +93,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if o.domain != "" {
 		story = auditOnly
 	}
-	if err := story(ctx, s); err != nil {
+	if err := inOrder(func() error { return story(ctx, s) }, func() error { return localUsers(ctx, s) }); err != nil {
 		return err
 	}
 	if o.demo {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -16,7 +17,7 @@ import (
 // TestDemo runs the walk-through with the real binaries, and looks for what it
 // leaves behind.
 func TestDemo(t *testing.T) {
-	binaries := build(t, "manager", "webhook")
+	binaries := build(t, "manager", "webhook", "kubectl-mfa")
 	t.Run("to its end", func(t *testing.T) {
 		temporary := emptyTemporaryFolder(t)
 		screen := &syncBuffer{}
@@ -31,6 +32,13 @@ func TestDemo(t *testing.T) {
 			"Warning: of 6 users in scope 0 will be asked to set up a factor at their next sign-in and 6 will be blocked",
 			`The SecurityPolicy "no-passwords" is invalid`,
 			"none of 6 users could sign in any more",
+			`needed: true  why: "MustEnrol"`,
+			`mfaVerified: true  amr: ["otp","mfa"]`,
+			`mfaVerified: true  amr: ["hwk","user","mfa"]`,
+			`mfaVerified: false  amr: ["rc"]`,
+			`type: "urn:neosc:mfa:denied"`,
+			"Replayed",
+			"Intact: ",
 			"Every step worked.",
 		} {
 			if !strings.Contains(screen.String(), want) {
@@ -48,8 +56,10 @@ func TestDemo(t *testing.T) {
 		if err := run(ctx, binaries, screen); err != nil {
 			t.Fatalf("%v\n%s", err, screen)
 		}
-		if !strings.Contains(screen.String(), "export KUBECONFIG=") {
-			t.Errorf("nothing tells how to go on:\n%s", screen)
+		for _, want := range []string{"export KUBECONFIG=", "curl --cacert"} {
+			if !strings.Contains(screen.String(), want) {
+				t.Errorf("nothing tells how to go on, by %s:\n%s", want, screen)
+			}
 		}
 		expectNothingLeft(t, temporary)
 	})
@@ -102,7 +112,7 @@ func build(t *testing.T, names ...string) (flags []string) {
 		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../"+name).CombinedOutput(); err != nil {
 			t.Fatalf("building the %s: %v\n%s", name, err, out)
 		}
-		flags = append(flags, "--"+name+"="+binary)
+		flags = append(flags, "--"+cmp.Or(map[string]string{"kubectl-mfa": "plugin"}[name], name)+"="+binary)
 	}
 	return flags
 }

@@ -29,6 +29,9 @@ type stage struct {
 	dir        string // temporary files
 	kubectl    string
 	kubeconfig string
+	plugin     string
+	webhookURL string
+	app        *caller // once it is there
 
 	simulator *zitadeltest.Server // nil with a real Zitadel
 	target    zitadel.Config      // where and as whom the operator works
@@ -82,8 +85,10 @@ func (s *stage) setUp(ctx context.Context, o options) (err error) {
 	}
 	s.later(s.reader.Close)
 	return s.step("Starting the operator", func() error {
-		if _, err := s.run(ctx, "create", "namespace", operatorNamespace); err != nil {
-			return err
+		for _, namespace := range []string{operatorNamespace, usersNamespace} {
+			if _, err := s.run(ctx, "create", "namespace", namespace); err != nil {
+				return err
+			}
 		}
 		if err := s.start("manager", o.manager, "--health-probe-bind-address=0"); err != nil {
 			return err
@@ -196,6 +201,15 @@ func (s *stage) invite() {
    kubectl -n %[2]s get events
    kubectl -n %[2]s patch secpol pol-mfa-required --type=merge -p '{"spec":{"mode":"Audit"}}'
 
-Manager and webhook log to manager.log and webhook.log in %s.
-Ctrl-C ends everything and leaves nothing behind.`, s.kubeconfig, operatorNamespace, s.dir)
+and, as the application, for a user of your own:
+
+   mfa() { curl --cacert %[4]s -H "Authorization: Bearer $(cat %[5]s)" -H 'Content-Type: application/json' "$@"; echo; }
+   mfa -X PUT %[6]sbob -d '{}'
+   mfa %[6]sbob/requirement -d '{}'
+   mfa %[6]sbob/enrolments -d '{"method":"TOTP","name":"phone"}'   # the secret goes into an authenticator app
+   mfa %[6]sbob/enrolments/confirm -d '{"token":"…","code":"…"}'
+   mfa %[6]sbob/verifications -d '{"method":"TOTP","code":"…"}'
+
+Manager and webhook log to manager.log and webhook.log in %[3]s.
+Ctrl-C ends everything and leaves nothing behind.`, s.kubeconfig, operatorNamespace, s.dir, s.app.caFile, s.app.tokenFile, s.app.url)
 }

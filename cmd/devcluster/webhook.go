@@ -31,14 +31,20 @@ func (s *stage) startWebhook(ctx context.Context, binary string) error {
 	if _, err := s.run(ctx, "apply", "-f", webhookManifests+"/secret.yaml"); err != nil {
 		return err
 	}
-	configuration, err := s.askedAt(serving)
+	_, port, err := net.SplitHostPort(serving)
+	if err != nil {
+		return fmt.Errorf("reading the webhook's address: %w", err)
+	}
+	s.webhookURL = "https://localhost:" + port
+	configuration, err := s.asked()
 	if err != nil {
 		return err
 	}
 	if _, err := s.runWithInput(ctx, configuration, "apply", "-f", "-"); err != nil {
 		return err
 	}
-	err = s.start("webhook", binary, "--bind-address="+serving, "--dns-name=localhost", "--health-probe-bind-address="+health)
+	err = s.start("webhook", binary, "--bind-address="+serving, "--dns-name=localhost", "--health-probe-bind-address="+health,
+		"--mfa-namespace="+usersNamespace, "--webauthn-rp-id="+relyingParty)
 	if err != nil {
 		return err
 	}
@@ -48,20 +54,16 @@ func (s *stage) startWebhook(ctx context.Context, binary string) error {
 	return nil
 }
 
-// askedAt is the webhook configuration for a webhook at an address: here is no
-// network of Services.
-func (s *stage) askedAt(address string) ([]byte, error) {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("reading the webhook's address: %w", err)
-	}
+// asked is the webhook configuration for a webhook at its URL: here is no network
+// of Services.
+func (s *stage) asked() ([]byte, error) {
 	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
 	if err := readYAML(filepath.Join(s.root, webhookManifests, "validating.yaml"), configuration); err != nil {
 		return nil, err
 	}
 	for i := range configuration.Webhooks {
 		to := &configuration.Webhooks[i].ClientConfig
-		url := "https://localhost:" + port + *to.Service.Path
+		url := s.webhookURL + *to.Service.Path
 		to.URL, to.Service = &url, nil
 	}
 	return json.Marshal(configuration)

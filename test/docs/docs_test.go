@@ -1,5 +1,5 @@
 // Package docs checks that the documentation says what is: it names every
-// condition reason, field, setting, flag and Event there is and no reason that
+// condition reason, field, setting, flag, route and Event there is and no reason that
 // there is not, its links lead somewhere, its commands name files and targets
 // that exist, and its manifests are valid.
 package docs
@@ -35,6 +35,7 @@ const (
 	events    = "docs/reference/events.md"
 	merging   = "docs/reference/merging.md"
 	commands  = "docs/reference/commands.md"
+	httpAPI   = "docs/reference/http-api.md"
 	generated = "docs/reference/api.md"
 )
 
@@ -81,7 +82,7 @@ func TestMergingIsDocumented(t *testing.T) {
 
 func TestFlagsAreDocumented(t *testing.T) {
 	flag := regexp.MustCompile(`flags\.\w+Var\([^,]+, "([a-z-]+)"`)
-	for _, source := range []string{"internal/options/manager.go", "internal/options/webhook.go", "cmd/devcluster/main.go", "cmd/zitadel-sim/options.go"} {
+	for _, source := range []string{"internal/options/manager.go", "internal/options/webhook.go", "internal/options/mfa.go", "cmd/devcluster/main.go", "cmd/zitadel-sim/options.go"} {
 		found := flag.FindAllStringSubmatch(text(t, source), -1)
 		if len(found) == 0 {
 			t.Errorf("%s: no flags found; has the way they are declared changed?", source)
@@ -90,6 +91,49 @@ func TestFlagsAreDocumented(t *testing.T) {
 			contains(t, commands, "`--"+f[1]+"`")
 		}
 	}
+}
+
+// Every route of the HTTP API is there with the right that it takes, and no other;
+// so are the problems it answers with and the headers it reads.
+func TestHTTPAPIIsDocumented(t *testing.T) {
+	var api struct {
+		Paths map[string]map[string]struct {
+			Summary    string
+			Parameters []struct{ In, Name string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(text(t, "docs/reference/openapi.json")), &api); err != nil {
+		t.Fatal(err)
+	}
+	source := text(t, "webhook/mfaapi/routes.go")
+	rights, needs := map[string]string{}, map[string]string{"PUT …": "`create` `mfausers`", "GET /.well-known/jwks.json": "none, no token either"}
+	for _, m := range regexp.MustCompile(`(may\w+)\s*= right{"(\w+)", "(\w+)"}`).FindAllStringSubmatch(source, -1) {
+		rights[m[1]] = "`" + m[2] + "` `mfausers/" + m[3] + "`"
+	}
+	for _, m := range regexp.MustCompile(`op\(http\.Method(\w+), "([^"]+)", .*, (may\w+), a\.`).FindAllStringSubmatch(source, -1) {
+		needs[strings.ToUpper(m[1])+" …"+m[2]] = rights[m[3]]
+	}
+	var wanted []string
+	for path, methods := range api.Paths {
+		for method, operation := range methods {
+			route := strings.ToUpper(method) + " " + strings.Replace(path, "/v1/namespaces/{namespace}/users/{user}", "…", 1)
+			if needs[route] == "" {
+				t.Errorf("%s: no right found; has the way routes are declared changed?", route)
+			}
+			wanted = append(wanted, "| `"+route+"` | "+needs[route]+" | "+operation.Summary+" |")
+			for _, p := range operation.Parameters {
+				if p.In == "header" {
+					contains(t, httpAPI, "| `"+p.Name+"` | ")
+				}
+			}
+		}
+	}
+	row := regexp.MustCompile("(?m)^\\| `(?:GET|PUT|POST|PATCH|DELETE) .*$")
+	sameSet(t, "routes of "+httpAPI, row.FindAllString(text(t, httpAPI), -1), "routes of docs/reference/openapi.json", wanted)
+	problem := regexp.MustCompile("urn:neosc:mfa:[a-z-]+")
+	documented := problem.FindAllString(text(t, httpAPI), -1)
+	slices.Sort(documented)
+	sameSet(t, "problems of "+httpAPI, slices.Compact(documented), "problems of webhook/mfaapi/problem.go", problem.FindAllString(text(t, "webhook/mfaapi/problem.go"), -1))
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
