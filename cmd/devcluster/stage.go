@@ -203,7 +203,7 @@ func (s *stage) invite() {
 
 and, as the application, for a user of your own:
 
-   mfa() { curl --cacert %[4]s -H "Authorization: Bearer $(cat %[5]s)" -H 'Content-Type: application/json' "$@"; echo; }
+   mfa() { curl --cacert %[4]s -H "Authorization: Bearer $(cat %[5]s)" -H 'Content-Type: application/json' "$@"; }
    mfa -X PUT %[6]sbob -d '{}'
    mfa %[6]sbob/requirement -d '{}'
    mfa %[6]sbob/enrolments -d '{"method":"TOTP","name":"phone"}'   # the secret goes into an authenticator app

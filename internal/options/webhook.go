@@ -3,6 +3,7 @@ package options
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -87,5 +88,8 @@ func (o Webhook) validate() error {
 		}
 	}
 	errs = append(errs, o.MFA.validate()...)
+	if slices.Contains(o.MFA.Namespaces, o.Namespace) {
+		errs = append(errs, fmt.Errorf("--mfa-namespace must not be the operator's own, %s: the right to the Secrets there includes the credentials for Zitadel", o.Namespace))
+	}
 	return errors.Join(append(errs, validateLog(o.LogLevel, o.LogFormat)...)...)
 }

@@ -77,6 +77,7 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--certificate-secret= --configuration=", []string{"--certificate-secret", "--configuration"}, "every mistake is told at once"},
 		{"--dns-name=https://x", []string{"--dns-name"}, "a name is no URL"},
 		{"--dns-name=*.svc", []string{"--dns-name"}, "nobody else's name"},
+		{"--mfa-namespace=neosc-system", []string{"--mfa-namespace", "neosc-system"}, "beside the credentials for Zitadel"},
 		{"--mfa-namespace=A", []string{"--mfa-namespace", `"A"`}, "no namespace has such a name"},
 		{"--mfa-issuer=http://x", []string{"--mfa-issuer"}, "who checks a token may fetch the keys there"},
 		{"--webauthn-rp-id=https://x", []string{"--webauthn-rp-id"}, "a domain is no URL"},
