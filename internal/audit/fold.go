@@ -41,7 +41,8 @@ type Fold[V, A any] interface {
 	Apply(state Entries[V], record Record)
 
 	// Expired tells that an entry does not matter any more at the given record
-	// time, so that a checkpoint leaves it out. A key left out reads as the zero
-	// value afterwards, so Check and Apply must treat both alike.
+	// time, so that a checkpoint leaves it out, and replicas forget it, each at a
+	// time of its own. A key left out reads as the zero value afterwards, so Check
+	// and Apply must treat both alike. It is called for every entry there is.
 	Expired(key string, value V, at time.Time) bool
 }

@@ -47,10 +47,10 @@ func (l *Ledgers[V, A]) Keep(ctx context.Context, namespace string) (*v1alpha1.M
 		return nil, err
 	}
 	defer l.giveBack(led)
-	return led.keep(ctx, l.fold.Expired)
+	return led.keep(ctx)
 }
 
-func (l *ledger[V]) keep(ctx context.Context, expired func(string, V, time.Time) bool) (*v1alpha1.MFALedger, error) {
+func (l *ledger[V]) keep(ctx context.Context) (*v1alpha1.MFALedger, error) {
 	l.keeping.Lock()
 	defer l.keeping.Unlock()
 	s, err := l.clone(ctx)
@@ -75,7 +75,7 @@ func (l *ledger[V]) keep(ctx context.Context, expired func(string, V, time.Time)
 	}
 	plan := planKeep(obj, s.head, s.bytes, l.settled(s.head.Sequence), l.clock.now())
 	if plan.checkpoint {
-		if obj.Status.Checkpoint, err = l.checkpoint(ctx, s, expired); err != nil {
+		if obj.Status.Checkpoint, err = l.checkpoint(ctx, s); err != nil {
 			return nil, unavailable(err)
 		}
 	}
@@ -129,8 +129,8 @@ func (l *ledger[V]) settled(head int64) int64 {
 }
 
 // checkpoint writes a snapshot and returns what to put into the status.
-func (l *ledger[V]) checkpoint(ctx context.Context, s *state[V], expired func(string, V, time.Time) bool) (*v1alpha1.LedgerCheckpoint, error) {
-	data, err := s.encode(expired)
+func (l *ledger[V]) checkpoint(ctx context.Context, s *state[V]) (*v1alpha1.LedgerCheckpoint, error) {
+	data, err := s.encode(l.meaning.expired)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (l *ledger[V]) checkpoint(ctx context.Context, s *state[V], expired func(st
 	// What a checkpoint leaves out is as good as never there; so free it here too.
 	l.mu.Lock()
 	if l.state != nil {
-		l.state.prune(expired)
+		l.state.prune(l.meaning.expired)
 	}
 	l.mu.Unlock()
 	return &v1alpha1.LedgerCheckpoint{LedgerPoint: point(s.head, s.bytes), Parts: int32(parts), Digest: digest(data)}, nil

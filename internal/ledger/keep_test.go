@@ -248,6 +248,54 @@ func TestCheckpointsForgetWhatHasExpired(t *testing.T) {
 	})
 }
 
+// Only one replica takes checkpoints. The others must not keep for ever what has
+// expired, nor lose anything else by forgetting it.
+func TestReplicasForgetWhatHasExpired(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMemory()
+		a, b := start(t, m, "a"), start(t, m, "b")
+		const old, lasting = 3 * pruneEvery, 10
+		for i := range old {
+			a.must(t, wish{Thing: fmt.Sprint("brief-", i)})
+		}
+		for i := range lasting {
+			b.must(t, wish{Thing: fmt.Sprint("lasting-", i)})
+		}
+		pass(2 * time.Hour)
+		const fresh = old + lasting + pruneEvery
+		for i := range fresh {
+			a.must(t, wish{Thing: fmt.Sprint("brief-again-", i)})
+		}
+		for name, r := range map[string]*replica{"which appends": a, "which follows": b} {
+			if r.must(t, wish{Thing: "lasting-3"}).Outcome != audit.Replayed || r.must(t, wish{Thing: "brief-again-0"}).Outcome != audit.Replayed {
+				t.Errorf("the replica %s forgot what has not expired", name)
+			}
+			led, err := r.take(ns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(led.state.values); got != lasting+fresh {
+				t.Errorf("the replica %s knows %d things, want %d", name, got, lasting+fresh)
+			}
+			r.giveBack(led)
+		}
+		// It is the same as if it had been there.
+		if a.must(t, wish{Thing: "brief-7"}).Outcome != audit.Succeeded || b.must(t, wish{Thing: "brief-7"}).Outcome != audit.Replayed {
+			t.Error("what was forgotten cannot be used once more, or twice")
+		}
+	})
+}
+
+func TestAMapGivesItsMemoryBack(t *testing.T) {
+	m := map[string]int{"a": 1, "b": 2, "c": 3, "d": 4}
+	most := without(m, func(key string, _ int) bool { return key == "a" })
+	few := without(most, func(key string, _ int) bool { return key != "d" })
+	m["d"] = 5
+	if most["d"] != 5 || few["d"] != 4 || len(few) != 1 {
+		t.Errorf("left are %v, to be in the same map, and %v, to be in a new one", most, few)
+	}
+}
+
 func TestALargeStateIsKeptInParts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMemory()

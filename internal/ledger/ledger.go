@@ -16,7 +16,7 @@ import (
 // on it: run appends, follow listens to other writers.
 type ledger[V any] struct {
 	namespace string
-	apply     func(audit.Entries[V], audit.Record)
+	meaning   meaning[V]
 	store     Store
 	clock     *clock
 	config    *Config
@@ -127,7 +127,7 @@ func (l *ledger[V]) hear(b audit.Batch) error {
 	if l.state == nil || b.Sequence <= l.state.head.Sequence {
 		return nil
 	}
-	if err := l.state.follow(b, l.apply); err != nil {
+	if err := l.state.follow(b, l.meaning); err != nil {
 		// It may be this state that is wrong: what is true is found by opening.
 		l.state = nil
 		return err
@@ -162,7 +162,7 @@ func (l *ledger[V]) ensureOpen(ctx context.Context) error {
 		return nil
 	}
 	began := l.clock.boot()
-	opened, err := openState(ctx, l.namespace, l.store, l.clock, l.apply)
+	opened, err := openState(ctx, l.namespace, l.store, l.clock, l.meaning)
 	if err != nil {
 		return err
 	}

@@ -222,7 +222,7 @@ func (l *Ledgers[V, A]) take(namespace string) (*ledger[V], error) {
 	if led == nil {
 		ctx, stop := context.WithCancel(l.running) //nolint:gosec // Called when the ledger is closed.
 		led = &ledger[V]{
-			namespace: namespace, apply: l.fold.Apply, store: l.store, clock: l.clock, config: &l.config,
+			namespace: namespace, meaning: meaning[V]{l.fold.Apply, l.fold.Expired}, store: l.store, clock: l.clock, config: &l.config,
 			log: l.config.Log.WithValues("namespace", namespace), waiting: make(chan *request[V], maxWaiting),
 			stopped: make(chan struct{}), stop: stop, life: ctx,
 		}

@@ -19,9 +19,7 @@ type opened[V any] struct {
 
 // openState reads a ledger: the checkpoint, then what came after it. A ledger
 // that is not there yet is created.
-func openState[V any](ctx context.Context, namespace string, store Store, c *clock,
-	apply func(audit.Entries[V], audit.Record),
-) (opened[V], error) {
+func openState[V any](ctx context.Context, namespace string, store Store, c *clock, m meaning[V]) (opened[V], error) {
 	var (
 		result opened[V]
 		ledger *v1alpha1.MFALedger
@@ -75,7 +73,7 @@ func openState[V any](ctx context.Context, namespace string, store Store, c *clo
 			case err != nil:
 				return result, unavailable(err)
 			default:
-				if err := result.state.follow(batch, apply); err != nil {
+				if err := result.state.follow(batch, m); err != nil {
 					return result, err
 				}
 				result.read++

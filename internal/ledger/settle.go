@@ -216,7 +216,7 @@ func (l *ledger[V]) draft(requests []*request[V], notNow error) (*draft[V], bool
 		from := len(d.batch.Records)
 		for _, record := range records {
 			record.Time, record.ID = at, audit.RecordID(d.next, len(d.batch.Records))
-			l.apply(values, record)
+			l.meaning.apply(values, record)
 			if record.Origin != nil {
 				origins.Set(record.Origin.Aggregate, origin{record.Origin.Sequence, at})
 			}

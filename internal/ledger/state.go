@@ -18,27 +18,45 @@ type state[V any] struct {
 	values map[string]V
 	// origins hold the last sequence taken of each aggregate, for originsKept.
 	origins map[string]origin
+	// due is how many more records are folded until expired entries are looked for.
+	due int
 }
+
+// meaning is what a fold says of records and entries. It judges nothing.
+type meaning[V any] struct {
+	apply   func(state audit.Entries[V], record audit.Record)
+	expired func(key string, value V, at time.Time) bool
+}
+
+// pruneEvery is how many records are folded at least before expired entries are
+// looked for.
+const pruneEvery = 1024
 
 func newState[V any](ledger string) *state[V] {
-	return &state[V]{head: audit.Start(ledger), values: map[string]V{}, origins: map[string]origin{}}
+	return &state[V]{head: audit.Start(ledger), values: map[string]V{}, origins: map[string]origin{}, due: pruneEvery}
 }
 
-// follow folds one batch, if it is the next one and its chain holds.
-func (s *state[V]) follow(b audit.Batch, apply func(audit.Entries[V], audit.Record)) error {
+// follow folds one batch, if it is the next one and its chain holds. Only one
+// replica takes checkpoints, but all would fill with what has expired; so each
+// forgets it on the way. There are as many records between two searches as there
+// were entries after the last one: each record pays for one entry looked at.
+func (s *state[V]) follow(b audit.Batch, m meaning[V]) error {
 	head, err := s.head.Follow(b)
 	if err != nil {
 		return err
 	}
 	entries := entriesOf[V](s.values)
 	for _, r := range b.Records {
-		apply(entries, r)
+		m.apply(entries, r)
 		if r.Origin != nil {
 			s.origins[r.Origin.Aggregate] = origin{max(s.origins[r.Origin.Aggregate].Sequence, r.Origin.Sequence), r.Time}
 		}
 	}
 	s.head, s.writer, s.nonce = head, b.Writer, b.Nonce
 	s.bytes += int64(batchSize(b))
+	if s.due -= len(b.Records); s.due <= 0 {
+		s.prune(m.expired)
+	}
 	return nil
 }
 
@@ -57,8 +75,22 @@ const originsKept = 48 * time.Hour
 // prune forgets what does not matter any more at the head.
 func (s *state[V]) prune(expired func(key string, value V, at time.Time) bool) {
 	at := s.head.Time
-	maps.DeleteFunc(s.values, func(key string, value V) bool { return expired(key, value, at) })
-	maps.DeleteFunc(s.origins, func(_ string, o origin) bool { return at.Sub(o.Time) > originsKept })
+	s.values = without(s.values, func(key string, value V) bool { return expired(key, value, at) })
+	s.origins = without(s.origins, func(_ string, o origin) bool { return at.Sub(o.Time) > originsKept })
+	s.due = max(pruneEvery, len(s.values)+len(s.origins))
+}
+
+// without deletes from a map. It returns another one when little is left, since
+// a map never gives its memory back.
+func without[V any](m map[string]V, gone func(key string, value V) bool) map[string]V {
+	before := len(m)
+	maps.DeleteFunc(m, gone)
+	if len(m) >= before/2 {
+		return m
+	}
+	small := make(map[string]V, len(m))
+	maps.Copy(small, m)
+	return small
 }
 
 // clone copies the maps; the values are never changed in place.

@@ -214,6 +214,11 @@ func (u *User) at(now time.Time) User {
 	return c
 }
 
+// lasts tells, without a copy, of what no time makes nothing: most users.
+func (u *User) lasts() bool {
+	return u.Removed.IsZero() && (u.Enrolled || len(u.Factors) > 0 || !u.FirstLogin.IsZero() || !u.VerifiedAt.IsZero())
+}
+
 func (u User) isZero() bool {
 	return u.FirstLogin.IsZero() && !u.Enrolled && len(u.Factors) == 0 && len(u.Spent) == 0 && len(u.Live) == 0 &&
 		len(u.Sends) == 0 && len(u.Failures) == 0 && u.Lock == nil && u.Refused.IsZero() && len(u.Sessions) == 0 &&

@@ -31,7 +31,7 @@ func (Fold) Check(state audit.State[Entry], attempt Attempt, now time.Time) ([]a
 func (Fold) Expired(_ string, value Entry, at time.Time) bool {
 	switch {
 	case value.User != nil:
-		return value.User.at(at).isZero()
+		return !value.User.lasts() && value.User.at(at).isZero()
 	case value.Source != nil:
 		return value.Source.at(at) == Source{}
 	default:
