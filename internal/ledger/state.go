@@ -85,7 +85,7 @@ func (s *state[V]) prune(expired func(key string, value V, at time.Time) bool) {
 func without[V any](m map[string]V, gone func(key string, value V) bool) map[string]V {
 	before := len(m)
 	maps.DeleteFunc(m, gone)
-	if len(m) >= before/2 {
+	if 2*len(m) >= before {
 		return m
 	}
 	small := make(map[string]V, len(m))

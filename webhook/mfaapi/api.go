@@ -49,13 +49,13 @@ type API struct {
 const Audience = "mfa.security.neosc.io"
 
 // Prefixes are the paths that Handler answers, as patterns of http.ServeMux.
-var Prefixes = []string{"/v1/", "/openapi.json", "/.well-known/jwks.json"}
+var Prefixes = []string{"/v1", "/v1/", "/openapi.json", "/.well-known/jwks.json"}
 
 // Handler answers all of Prefixes.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.describe(mux)
-	return a.guard(mux)
+	return a.guard(Problems(mux))
 }
 
 // describe adds every endpoint to mux, and returns what it says of them.
@@ -76,7 +76,7 @@ func (a *API) describe(mux *http.ServeMux) huma.API {
 			},
 		},
 		OpenAPIPath:                  "/openapi",
-		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
 		DefaultFormat:                "application/json",
 		NoFormatFallback:             false,
 		RejectUnknownQueryParameters: true,

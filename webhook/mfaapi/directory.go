@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
@@ -117,6 +118,9 @@ type found struct {
 
 // find looks a user up. Not to be there is no error: nobody shall be able to tell.
 func (d *Directory) find(ctx context.Context, namespace, username string) (found, error) {
+	if len(validation.IsDNS1123Label(namespace)) > 0 {
+		return found{}, newProblem(http.StatusNotFound, problemNotFound, "there is no such namespace")
+	}
 	if !d.Served(namespace) {
 		return found{}, newProblem(http.StatusNotFound, problemNotFound, "the local users of namespace "+namespace+" are not verified here; --mfa-namespace says whose are")
 	}

@@ -4,19 +4,10 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
-)
-
-// The bounds of a request.
-const (
-	maxBody     = 64 << 10
-	bodyTimeout = 5 * time.Second
 )
 
 // UserPath is whom a request is about, and on whose behalf it comes. It is
@@ -43,8 +34,7 @@ type subject struct {
 // endpoint adds one: it finds the user, asks whether the caller may, and lets
 // work do the rest.
 func endpoint[I any, O any](a *API, api huma.API, op huma.Operation, may right, work func(ctx context.Context, s subject, in *I) (*O, error)) {
-	op.Security = []map[string][]string{{bearer: {}}}
-	op.MaxBodyBytes, op.BodyReadTimeout = maxBody, bodyTimeout
+	op.Security, op.MaxBodyBytes, op.BodyReadTimeout = []map[string][]string{{bearer: {}}}, -1, -1 // guard has read it
 	op.Errors = []int{
 		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
 		http.StatusTooManyRequests, http.StatusServiceUnavailable,
@@ -90,34 +80,4 @@ func (p *UserPath) from(ctx context.Context) (mfa.From, error) {
 	}
 	from.IP = ip.WithZone("").Unmap()
 	return from, nil
-}
-
-// requestID is the header that names a request, in the answer and in the log.
-const requestID = "X-Request-Id"
-
-// guard lets through who can be authenticated; the description of the API and
-// the public keys are for everybody.
-func (a *API) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := string(uuid.NewUUID())
-		log := a.Log.WithValues("request", id)
-		r = r.WithContext(logr.NewContext(r.Context(), log))
-		w.Header().Set(requestID, id)
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if public(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		who, err := a.authenticate(r)
-		if err != nil {
-			write(w, statusFor(r.Context(), err))
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
-	})
-}
-
-func public(r *http.Request) bool {
-	return r.Method == http.MethodGet && (r.URL.Path == "/openapi.json" || r.URL.Path == pathKeys)
 }

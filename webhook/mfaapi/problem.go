@@ -7,8 +7,10 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/go-logr/logr"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
@@ -47,13 +49,18 @@ func (p *problem) GetHeaders() http.Header {
 	return http.Header{"Retry-After": {strconv.Itoa(p.retryAfter)}}
 }
 
+// unknownQuery is what the library says of a query parameter that it does not
+// know.
+const unknownQuery = "unknown query parameter"
+
 func newProblem(status int, kind, detail string) *problem {
 	return &problem{ErrorModel: huma.ErrorModel{Status: status, Type: kind, Title: http.StatusText(status), Detail: detail}}
 }
 
 // init makes the library's own errors problems like ours. What it read is not
-// repeated: it may be a code.
+// repeated, nor names that are not ours: either may be a code.
 func init() {
+	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		p := newProblem(status, problemInvalid, message)
 		for _, err := range errs {
@@ -62,6 +69,9 @@ func init() {
 			if errors.As(err, &told) {
 				of := told.ErrorDetail()
 				detail = &huma.ErrorDetail{Message: of.Message, Location: of.Location}
+				if of.Message == validation.MsgUnexpectedProperty || of.Message == unknownQuery {
+					detail.Location, _, _ = strings.Cut(of.Location, ".")
+				}
 			}
 			p.Errors = append(p.Errors, detail)
 		}
@@ -120,6 +130,7 @@ func write(w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // whoever does not wait for it does not need it
 }

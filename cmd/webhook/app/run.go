@@ -122,7 +122,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		}
 	}
 	serving := &webhook.Server{
-		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: callers, Handler: mux, Log: mgr.GetLogger().WithName("server"),
+		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: callers, Handler: mfaapi.Problems(mux), Log: mgr.GetLogger().WithName("server"),
 	}
 	if err := mgr.Add(serving); err != nil {
 		return fmt.Errorf("adding the server: %w", err)
