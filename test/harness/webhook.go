@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	neturl "net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -60,29 +62,35 @@ type Webhook struct {
 	ended  chan error
 }
 
-// StartWebhook runs the webhook in this process, on loopback, as whoever the
-// kubeconfig file says.
-func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, error) {
+// prepare chooses where a webhook serves, and its flags.
+func prepare(kubeconfig string, flags []string) ([]string, *Webhook, error) {
 	serving, err := controlplane.FreeAddress()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	health, err := controlplane.FreeAddress()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, port, err := net.SplitHostPort(serving)
 	if err != nil {
-		return nil, fmt.Errorf("reading the webhook's address: %w", err)
+		return nil, nil, fmt.Errorf("reading the webhook's address: %w", err)
+	}
+	return append([]string{
+		"--kubeconfig=" + kubeconfig, "--namespace=" + OperatorNamespace, "--bind-address=" + serving,
+		"--health-probe-bind-address=" + health, "--dns-name=localhost", "--pod-name=webhook-" + port,
+	}, flags...), &Webhook{URL: "https://localhost:" + port, health: health, ended: make(chan error, 1)}, nil
+}
+
+// StartWebhook runs the webhook in this process, on loopback, as whoever the
+// kubeconfig file says.
+func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, error) {
+	args, w, err := prepare(kubeconfig, flags)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Webhook{URL: "https://localhost:" + port, health: health, ended: make(chan error, 1)}
-	go func() {
-		w.ended <- app.Run(ctx, "test", append([]string{
-			"--kubeconfig=" + kubeconfig, "--namespace=" + OperatorNamespace, "--bind-address=" + serving,
-			"--health-probe-bind-address=" + health, "--dns-name=localhost", "--pod-name=webhook-" + port,
-		}, flags...), logs)
-	}()
+	go func() { w.ended <- app.Run(ctx, "test", args, logs) }()
 	w.Stop = func() error {
 		cancel()
 		select {
@@ -92,6 +100,53 @@ func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook,
 		case <-time.After(time.Minute):
 			return errors.New("the webhook did not stop within a minute")
 		}
+	}
+	return w, nil
+}
+
+// childArgs has the flags of a webhook that is a process of its own.
+const childArgs = "MFA_OPERATOR_TEST_WEBHOOK_ARGS"
+
+// RunIfChild runs the webhook, and does not return, in a process that
+// ForkWebhook started. It comes first in TestMain.
+func RunIfChild() {
+	text, child := os.LookupEnv(childArgs)
+	if !child {
+		return
+	}
+	var args []string
+	err := json.Unmarshal([]byte(text), &args)
+	if err == nil {
+		err = app.Run(context.Background(), "test", args, os.Stderr)
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// ForkWebhook runs the webhook in a process of its own, which Stop kills: it
+// ends in the middle of whatever it does.
+func ForkWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, error) {
+	args, w, err := prepare(kubeconfig, flags)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(args)
+	if err != nil {
+		return nil, err
+	}
+	child := exec.Command(os.Args[0]) //nolint:gosec,noctx // this very program; Stop ends it
+	child.Env = append(os.Environ(), childArgs+"="+string(text))
+	child.Stderr = logs
+	if err := child.Start(); err != nil {
+		return nil, fmt.Errorf("starting a webhook: %w", err)
+	}
+	go func() { w.ended <- child.Wait() }()
+	w.Stop = func() error {
+		if err := child.Process.Kill(); err != nil {
+			return fmt.Errorf("killing a webhook: %w", err)
+		}
+		w.ended <- <-w.ended // that it was killed is no news
+		return nil
 	}
 	return w, nil
 }

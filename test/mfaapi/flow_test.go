@@ -21,7 +21,7 @@ func TestAUserEnrolsAndVerifies(t *testing.T) {
 	w.app.register("Alice@Example.com")
 
 	users := &v1alpha1.MFAUserList{}
-	w.Expect(cluster.client.List(w.ctx, users, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	w.Expect(w.site.client.List(w.ctx, users, client.InNamespace(w.namespace))).To(gomega.Succeed())
 	w.Expect(users.Items).To(gomega.HaveLen(1), "registering again, and at the other replicas, made nobody else")
 	w.Expect(users.Items[0].Spec.Username).To(gomega.Equal("alice@example.com"))
 	w.Expect(*users.Items[0].Spec.MFAEnabled).To(gomega.BeTrue())
@@ -54,13 +54,13 @@ func TestAUserEnrolsAndVerifies(t *testing.T) {
 	}))
 
 	secrets := &corev1.SecretList{}
-	w.Expect(cluster.client.List(w.ctx, secrets, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	w.Expect(w.site.client.List(w.ctx, secrets, client.InNamespace(w.namespace))).To(gomega.Succeed())
 	w.Expect(secrets.Items).To(gomega.HaveLen(1))
 	for _, entry := range secrets.Items[0].Data {
 		w.Expect(string(entry)).NotTo(gomega.ContainSubstring(string(s)), "etcd must not hold the seed")
 	}
 	w.Expect(secrets.Items[0].OwnerReferences[0].UID).To(gomega.Equal(users.Items[0].UID))
-	w.Expect(cluster.logs.String()).NotTo(gomega.ContainSubstring(string(s)), "nor a log")
+	w.Expect(w.site.logs.String()).NotTo(gomega.ContainSubstring(string(s)), "nor a log")
 }
 
 // The same code to three replicas at once, over and over: each code once.
@@ -168,7 +168,7 @@ func TestRecoveryCodes(t *testing.T) {
 
 	listed := w.app.at(2).about(http.MethodGet, "ann", "/factors", nil)
 	w.Expect(listed.raw).To(gomega.ContainSubstring(`"codesLeft":9`))
-	w.Expect(cluster.logs.String()).NotTo(gomega.ContainSubstring(code))
+	w.Expect(w.site.logs.String()).NotTo(gomega.ContainSubstring(code))
 }
 
 // Who asks, and what they may, is the cluster's business.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,16 +43,20 @@ import (
 
 const replicas = 3
 
-// cluster is the control plane all tests of the package share. Tests keep apart
-// by namespace.
-var cluster struct {
-	env      *envtest.Environment
-	client   client.Client
-	replicas []*harness.Webhook
-	logs     *harness.Recorder
+// site is a control plane with replicas of the webhook.
+type site struct {
+	env        *envtest.Environment
+	client     client.Client
+	replicas   []*harness.Webhook
+	logs       *harness.Recorder
+	kubeconfig string
 }
 
+// cluster is the one that almost all tests share. They keep apart by namespace.
+var cluster *site
+
 func TestMain(m *testing.M) {
+	harness.RunIfChild()
 	code, err := withCluster(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -61,63 +66,92 @@ func TestMain(m *testing.M) {
 }
 
 func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
+	s, stop, err := startSite(replicas)
+	if err != nil {
 		return 1, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	cluster = s
+	code = run()
+	return code, canaries.check(context.Background(), s)
+}
+
+// flags are those of every replica.
+func flags(n int) []string {
+	return []string{
+		"--log-level=debug", "--pod-name=webhook-" + strconv.Itoa(n),
+		"--mfa-namespace=*", "--webauthn-rp-id=example.com", "--webauthn-origin=" + origin,
+	}
+}
+
+const origin = "https://login.example.com"
+
+// startSite starts a control plane that can be stopped and started, and replicas.
+func startSite(n int) (s *site, stop func() error, err error) {
+	s = &site{logs: &harness.Recorder{}}
+	var ends []func() error
+	stop = func() error {
+		var errs []error
+		for _, end := range slices.Backward(ends) {
+			errs = append(errs, end())
+		}
+		return errors.Join(errs...)
 	}
 	defer func() {
-		if stopErr := cluster.env.Stop(); err == nil {
-			err = stopErr
+		if err != nil {
+			err = errors.Join(fmt.Errorf("%w; log:\n%s", err, s.logs), stop())
 		}
 	}()
-	if cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	ctx := context.Background()
-	if err := cluster.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
 	dir, err := os.MkdirTemp("", "mfaapi")
 	if err != nil {
-		return 1, fmt.Errorf("making a temporary folder: %w", err)
+		return nil, stop, fmt.Errorf("making a temporary folder: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(kubeconfig, cluster.env.KubeConfig, 0o600); err != nil {
-		return 1, fmt.Errorf("writing the kubeconfig: %w", err)
+	ends = append(ends, func() error { return os.RemoveAll(dir) })
+	for _, name := range []string{"etcd", "apiserver"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, stop, fmt.Errorf("making a temporary folder: %w", err)
+		}
 	}
-	if err := harness.InstallWebhook(ctx, cluster.client); err != nil {
-		return 1, err
+	if s.env, err = controlplane.Start(controlplane.Durable(dir)); err != nil {
+		return nil, stop, err
 	}
-	cluster.logs = &harness.Recorder{}
-	for i := range replicas {
-		w, err := harness.StartWebhook(kubeconfig, cluster.logs, "--log-level=debug", "--pod-name=webhook-"+strconv.Itoa(i),
-			"--mfa-namespace=*", "--webauthn-rp-id=example.com", "--webauthn-origin=https://login.example.com")
+	ends = append(ends, s.env.Stop)
+	if s.client, err = client.New(s.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
+		return nil, stop, fmt.Errorf("making a client: %w", err)
+	}
+	ctx := context.Background()
+	if err := s.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}); err != nil {
+		return nil, stop, fmt.Errorf("creating the operator's namespace: %w", err)
+	}
+	s.kubeconfig = filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(s.kubeconfig, s.env.KubeConfig, 0o600); err != nil {
+		return nil, stop, fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	if err := harness.InstallWebhook(ctx, s.client); err != nil {
+		return nil, stop, err
+	}
+	for i := range n {
+		w, err := harness.StartWebhook(s.kubeconfig, s.logs, flags(i)...)
 		if err != nil {
-			return 1, err
+			return nil, stop, err
 		}
-		defer func() {
-			if stopErr := w.Stop(); err == nil {
-				err = stopErr
-			}
-		}()
-		cluster.replicas = append(cluster.replicas, w)
+		ends = append(ends, w.Stop)
+		s.replicas = append(s.replicas, w)
 	}
-	for _, w := range cluster.replicas {
+	for _, w := range s.replicas {
 		if err := w.AwaitReady(ctx); err != nil {
-			return 1, fmt.Errorf("%w; log:\n%s", err, cluster.logs)
+			return nil, stop, err
 		}
 	}
-	if err := harness.Redirect(ctx, cluster.client, cluster.replicas[0].URL); err != nil {
-		return 1, err
-	}
-	return run(), nil
+	return s, stop, harness.Redirect(ctx, s.client, s.replicas[0].URL)
 }
 
 // world is one test's own namespace, with an application in it.
 type world struct {
 	*gomega.WithT
-	t         *testing.T
+	t         testing.TB
 	ctx       context.Context
+	site      *site
 	namespace string
 	app       *app
 }
@@ -125,11 +159,13 @@ type world struct {
 var worlds atomic.Int32
 
 // newWorld makes a namespace with an application that may do everything there.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world { return newWorldOn(t, cluster) }
+
+func newWorldOn(t testing.TB, s *site) *world {
 	t.Helper()
-	w := &world{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), namespace: "team-" + strconv.Itoa(int(worlds.Add(1)))}
+	w := &world{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), site: s, namespace: "team-" + strconv.Itoa(int(worlds.Add(1)))}
 	w.SetDefaultEventuallyTimeout(20 * time.Second)
-	w.Expect(cluster.client.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(gomega.Succeed())
+	w.Expect(w.site.client.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(gomega.Succeed())
 	w.allow("app", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Verbs: []string{"*"}, Resources: []string{"mfausers", "mfausers/verify", "mfausers/enrol", "mfausers/links", "mfausers/sessions", "mfausers/lock"}})
 	w.app = &app{w: w, token: w.tokenOf("app", "mfa.security.neosc.io")}
 	return w
@@ -147,14 +183,14 @@ func (w *world) allow(name string, rules ...rbacv1.PolicyRule) {
 			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.namespace, Name: name}},
 		},
 	} {
-		w.Expect(cluster.client.Create(w.ctx, obj)).To(gomega.Succeed())
+		w.Expect(w.site.client.Create(w.ctx, obj)).To(gomega.Succeed())
 	}
 }
 
 // tokenOf asks the API server for a token of a service account.
 func (w *world) tokenOf(account string, audiences ...string) string {
 	w.t.Helper()
-	clientset, err := kubernetes.NewForConfig(cluster.env.Config)
+	clientset, err := kubernetes.NewForConfig(w.site.env.Config)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: ptr.To[int64](3600)}}
 	answer, err := clientset.CoreV1().ServiceAccounts(w.namespace).CreateToken(w.ctx, account, request, metav1.CreateOptions{})
@@ -220,7 +256,7 @@ var https = &http.Client{
 // raw sends a request as it is.
 func (a *app) raw(method, path, contentType string, body io.Reader) answer {
 	a.w.t.Helper()
-	req, err := http.NewRequestWithContext(a.w.ctx, method, cluster.replicas[a.replica].URL+path, body)
+	req, err := http.NewRequestWithContext(a.w.ctx, method, a.w.site.replicas[a.replica].URL+path, body)
 	a.w.Expect(err).NotTo(gomega.HaveOccurred())
 	for name, values := range a.header {
 		req.Header[name] = values
@@ -238,6 +274,7 @@ func (a *app) raw(method, path, contentType string, body io.Reader) answer {
 	a.w.Expect(err).NotTo(gomega.HaveOccurred())
 	out := answer{status: resp.StatusCode, header: resp.Header, raw: string(text)}
 	_ = json.Unmarshal(text, &out.body) // what is no object has no members
+	canaries.hear(out)
 	return out
 }
 
@@ -260,7 +297,7 @@ func (a *app) register(user string) {
 	a.w.t.Helper()
 	got := a.about(http.MethodPut, user, "", object{})
 	a.w.Expect(got.status).To(gomega.Equal(http.StatusCreated), got.raw)
-	for i := range cluster.replicas { // each has to have heard of them
+	for i := range a.w.site.replicas { // each has to have heard of them
 		a.w.Eventually(func() int { return a.at(i).about(http.MethodPut, user, "", object{}).status }).Should(gomega.Equal(http.StatusOK))
 	}
 }
@@ -305,7 +342,7 @@ func (a *app) verify(user, method, code string) answer {
 // its chain, and returns the records of these actions.
 func (w *world) trail(actions ...audit.Action) []audit.Record {
 	w.t.Helper()
-	store, err := ledger.NewStore(cluster.env.Config, nil)
+	store, err := ledger.NewStore(w.site.env.Config, nil)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	start, err := ledger.Oldest(w.ctx, store, w.namespace)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
@@ -329,4 +366,29 @@ func outcomes(records []audit.Record) []string {
 		lines = append(lines, strings.TrimSpace(string(r.Action)+" "+string(r.Outcome)+" "+r.Reason))
 	}
 	return lines
+}
+
+// wrong is a code that is right in none of the steps around.
+func (s seed) wrong(w *world) string {
+	w.t.Helper()
+	for _, code := range []string{"000000", "000001", "000002", "000003", "000004", "000005", "000006"} {
+		right := false
+		for steps := -3; steps <= 3; steps++ {
+			right = right || s.code(w, steps) == code
+		}
+		if !right {
+			return code
+		}
+	}
+	w.t.Fatal("seven codes are right: there is something wrong with them")
+	return ""
+}
+
+// objects counts users and Secrets of the namespace.
+func (w *world) objects() (users, secrets int) {
+	w.t.Helper()
+	u, s := &v1alpha1.MFAUserList{}, &corev1.SecretList{}
+	w.Expect(w.site.client.List(w.ctx, u, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	w.Expect(w.site.client.List(w.ctx, s, client.InNamespace(w.namespace))).To(gomega.Succeed())
+	return len(u.Items), len(s.Items)
 }
