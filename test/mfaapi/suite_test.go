@@ -256,10 +256,22 @@ var https = &http.Client{
 // raw sends a request as it is.
 func (a *app) raw(method, path, contentType string, body io.Reader) answer {
 	a.w.t.Helper()
-	req, err := http.NewRequestWithContext(a.w.ctx, method, a.w.site.replicas[a.replica].URL+path, body)
+	got, err := a.send(a.w.site.replicas[a.replica].URL, method, path, contentType, body)
 	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	return got
+}
+
+// send sends a request, to a server that may not answer.
+func (a *app) send(server, method, path, contentType string, body io.Reader) (answer, error) {
+	req, err := http.NewRequestWithContext(a.w.ctx, method, server+path, body)
+	if err != nil {
+		return answer{}, err
+	}
 	for name, values := range a.header {
 		req.Header[name] = values
+	}
+	if host := a.header.Get("Host"); host != "" {
+		req.Host = host
 	}
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
@@ -268,26 +280,39 @@ func (a *app) raw(method, path, contentType string, body io.Reader) answer {
 		req.Header.Set("Content-Type", contentType)
 	}
 	resp, err := https.Do(req)
-	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	if err != nil {
+		return answer{}, err
+	}
 	defer resp.Body.Close() //nolint:errcheck // it has been read
 	text, err := io.ReadAll(resp.Body)
-	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	if err != nil {
+		return answer{}, err
+	}
 	out := answer{status: resp.StatusCode, header: resp.Header, raw: string(text)}
 	_ = json.Unmarshal(text, &out.body) // what is no object has no members
 	canaries.hear(out)
-	return out
+	return out, nil
 }
 
 // about sends a request about a user; body may be nil.
 func (a *app) about(method, user, what string, body any) answer {
 	a.w.t.Helper()
+	got, err := a.to(a.w.site.replicas[a.replica].URL, method, user, what, body)
+	a.w.Expect(err).NotTo(gomega.HaveOccurred())
+	return got
+}
+
+// to is about, to a server that may not answer.
+func (a *app) to(server, method, user, what string, body any) (answer, error) {
 	path := "/v1/namespaces/" + a.w.namespace + "/users/" + url.PathEscape(user) + what
 	if body == nil {
-		return a.raw(method, path, "", nil)
+		return a.send(server, method, path, "", nil)
 	}
 	text, err := json.Marshal(body)
-	a.w.Expect(err).NotTo(gomega.HaveOccurred())
-	return a.raw(method, path, "application/json", bytes.NewReader(text))
+	if err != nil {
+		return answer{}, err
+	}
+	return a.send(server, method, path, "application/json", bytes.NewReader(text))
 }
 
 type object = map[string]any

@@ -1,0 +1,293 @@
+package mfaapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
+	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/mfa/mfatest"
+	"github.com/neosc/mfa-operator/test/harness"
+)
+
+const atOnce = 16
+
+// armed is a user with one of each that is good for one success.
+type armed struct {
+	name   string
+	proofs map[string]object // by method: the body of a verification
+}
+
+// arm registers users, and has each hold a code of the next time step, an
+// assertion, and a recovery code, none of them used.
+func (w *world) arm(n int) []armed {
+	w.t.Helper()
+	out := make([]armed, n)
+	var all sync.WaitGroup
+	limit := make(chan struct{}, 8)
+	for i := range out {
+		all.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			out[i] = w.armOne(fmt.Sprintf("user-%03d", i))
+		})
+	}
+	all.Wait()
+	return out
+}
+
+func (w *world) armOne(name string) armed {
+	w.app.register(name)
+	started := w.app.about(http.MethodPost, name, "/enrolments", object{"method": "TOTP"})
+	w.Expect(started.status).To(gomega.Equal(http.StatusCreated), started.raw)
+	step := time.Now().Unix() / 30
+	code := func(step int64) string {
+		text, err := totp.GenerateCodeCustom(started.text("secret"), time.Unix(step*30, 0), totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+		return text
+	}
+	confirmed := w.app.about(http.MethodPost, name, "/enrolments/confirm", object{"token": started.text("token"), "code": code(step)})
+	w.Expect(confirmed.status).To(gomega.Equal(http.StatusCreated), confirmed.raw)
+	session := confirmed.text("session", "token")
+
+	key := w.app.enrolKey(name, session)
+	issued := w.app.about(http.MethodPost, name, "/recovery-codes", object{"session": session})
+	w.Expect(issued.status).To(gomega.Equal(http.StatusCreated), issued.raw)
+	codes, _ := issued.of("codes").([]any)
+	return armed{name, map[string]object{
+		// That of the next step is good from now on and for half a minute at least.
+		"TOTP":          {"method": "TOTP", "code": code(step + 1)},
+		"RecoveryCodes": {"method": "RecoveryCodes", "code": codes[0]},
+		"WebAuthn":      w.app.assertion(name, key),
+	}}
+}
+
+// enrolKey gives a user a security key.
+func (a *app) enrolKey(user, session string) *mfatest.Authenticator {
+	a.w.t.Helper()
+	body := object{"method": "WebAuthn", "name": "key"}
+	if session != "" {
+		body["session"] = session
+	}
+	started := a.about(http.MethodPost, user, "/enrolments", body)
+	a.w.Expect(started.status).To(gomega.Equal(http.StatusCreated), started.raw)
+	key := mfatest.NewAuthenticator("example.com", origin, mfatest.ES256)
+	key.Counter = 1
+	confirmed := a.about(http.MethodPost, user, "/enrolments/confirm", object{"token": started.text("token"), "response": json.RawMessage(key.Create(options(started)))})
+	a.w.Expect(confirmed.status).To(gomega.Equal(http.StatusCreated), confirmed.raw)
+	return key
+}
+
+func options(a answer) json.RawMessage {
+	text, err := json.Marshal(a.of("options"))
+	if err != nil {
+		panic(err) // it was JSON
+	}
+	return text
+}
+
+// assertion asks for a challenge and answers it, without sending it.
+func (a *app) assertion(user string, key *mfatest.Authenticator, change ...func(*mfatest.Ceremony)) object {
+	a.w.t.Helper()
+	challenge := a.about(http.MethodPost, user, "/challenges", object{"method": "WebAuthn"})
+	a.w.Expect(challenge.status).To(gomega.Equal(http.StatusCreated), challenge.raw)
+	return object{"method": "WebAuthn", "challenge": challenge.text("token"), "response": json.RawMessage(key.Get(options(challenge), change...))}
+}
+
+// A code, an assertion and a recovery code, 16 times at once to three replicas,
+// for many users: each is accepted once, and every try is in etcd, once.
+func TestEverythingIsAcceptedOnce(t *testing.T) {
+	w := newWorld(t)
+	n := 50
+	if testing.Short() {
+		n = 10
+	}
+	users := w.arm(n)
+	for method := range users[0].proofs {
+		var all sync.WaitGroup
+		limit := make(chan struct{}, 8) // users at a time
+		for _, u := range users {
+			all.Go(func() {
+				limit <- struct{}{}
+				defer func() { <-limit }()
+				var won, lost atomic.Int32
+				var tries sync.WaitGroup
+				start := make(chan struct{})
+				for i := range atOnce {
+					tries.Go(func() {
+						<-start
+						switch got := w.app.at(i%replicas).about(http.MethodPost, u.name, "/verifications", u.proofs[method]); got.status {
+						case http.StatusCreated:
+							won.Add(1)
+						case http.StatusForbidden:
+							lost.Add(1)
+						default:
+							t.Errorf("%s of %s: %d %s", method, u.name, got.status, got.raw)
+						}
+					})
+				}
+				close(start)
+				tries.Wait()
+				if won.Load() != 1 || lost.Load() != atOnce-1 {
+					t.Errorf("%s of %s: accepted %d times, denied %d", method, u.name, won.Load(), lost.Load())
+				}
+			})
+		}
+		all.Wait()
+	}
+	counted := map[string]int{}
+	for _, r := range w.trail(audit.Verification, audit.RecoveryCodeUsed) {
+		counted[fmt.Sprint(r.Method, " ", r.Outcome)]++
+	}
+	want := map[string]int{}
+	for method := range users[0].proofs {
+		want[method+" Succeeded"], want[method+" Replayed"] = n, n*(atOnce-1)
+	}
+	w.Expect(counted).To(gomega.Equal(want))
+}
+
+// The same while one of the replicas is killed and started again, over and over.
+// Who got no answer does not know; but nobody gets two.
+func TestOnceWhileReplicasAreKilled(t *testing.T) {
+	w := newWorld(t)
+	n := 20
+	if testing.Short() {
+		n = 5
+	}
+	users := w.arm(n)
+	var (
+		mortal  atomic.Pointer[harness.Webhook]
+		kills   int
+		over    = make(chan struct{})
+		killing sync.WaitGroup
+	)
+	boot := func() {
+		p, err := harness.ForkWebhook(w.site.kubeconfig, w.site.logs, flags(9)...)
+		if err == nil {
+			err = p.AwaitReady(w.ctx)
+		}
+		w.Expect(err).NotTo(gomega.HaveOccurred())
+		mortal.Store(p)
+	}
+	boot()
+	killing.Go(func() {
+		for pause := 300 * time.Millisecond; ; pause += 100 * time.Millisecond {
+			select {
+			case <-over:
+				return
+			case <-time.After(pause): // it has worked for so long
+			}
+			if err := mortal.Load().Stop(); err != nil {
+				t.Error(err)
+			}
+			kills++
+			boot()
+		}
+	})
+	answered, unanswered, byMortal := map[string]int{}, 0, 0
+	var mu sync.Mutex
+	for _, u := range users {
+		for method, proof := range u.proofs {
+			var tries sync.WaitGroup
+			start := make(chan struct{})
+			for i := range atOnce {
+				tries.Go(func() {
+					<-start
+					url := mortal.Load().URL
+					stable := i%2 == 0
+					if stable {
+						url = w.site.replicas[i%replicas].URL
+					}
+					got, err := w.app.to(url, http.MethodPost, u.name, "/verifications", proof)
+					mu.Lock()
+					defer mu.Unlock()
+					if err == nil && !stable {
+						byMortal++
+					}
+					switch {
+					case err != nil:
+						unanswered++
+					case got.status == http.StatusCreated:
+						answered[method+" of "+u.name]++
+					case got.status != http.StatusForbidden && got.status != http.StatusServiceUnavailable:
+						t.Errorf("%s of %s: %d %s", method, u.name, got.status, got.raw)
+					}
+				})
+			}
+			close(start)
+			tries.Wait()
+		}
+	}
+	close(over)
+	killing.Wait()
+	if err := mortal.Load().Stop(); err != nil {
+		t.Error(err)
+	}
+	for what, times := range answered {
+		if times != 1 {
+			t.Errorf("%s: accepted %d times", what, times)
+		}
+	}
+	recorded := map[string]int{}
+	for _, r := range w.trail(audit.Verification, audit.RecoveryCodeUsed) {
+		if r.Outcome == audit.Succeeded {
+			recorded[r.Method+" of "+r.Subject]++
+		}
+	}
+	w.Expect(recorded).To(gomega.HaveLen(3*n), "everything was accepted, and in etcd")
+	w.Expect(recorded).To(gomega.HaveEach(1), "once")
+	t.Logf("%d killed; of %d accepted, %d were told; of tries at the one that is killed, %d got an answer, %d none", kills, len(recorded), len(answered), byMortal, unanswered)
+	w.Expect([]int{kills, byMortal, unanswered}).To(gomega.HaveEach(gomega.BeNumerically(">", 0)), "or it means nothing")
+}
+
+// A security key over HTTP.
+func TestSecurityKey(t *testing.T) {
+	w := newWorld(t)
+	w.app.register("ann")
+	key := w.app.enrolKey("ann", "")
+	send := func(replica int, body object) answer {
+		return w.app.at(replica).about(http.MethodPost, "ann", "/verifications", body)
+	}
+	proof := w.app.assertion("ann", key)
+	won := send(1, proof)
+	w.Expect(won.status).To(gomega.Equal(http.StatusCreated), won.raw)
+	w.Expect(won.of("amr")).To(gomega.ContainElements("hwk", "user", "mfa"))
+	w.Expect(send(2, proof)).To(beProblem(http.StatusForbidden), "the same again")
+
+	phished := w.app.assertion("ann", key, func(c *mfatest.Ceremony) { c.ClientData["origin"] = "https://login.example.com.evil.example" })
+	w.Expect(send(0, phished)).To(beProblem(http.StatusForbidden), "another origin")
+	w.Expect(send(1, phished)).To(beProblem(http.StatusForbidden), "another origin, again")
+	w.Expect(w.app.at(2).about(http.MethodDelete, "ann", "/lock", nil).status).To(gomega.Equal(http.StatusNoContent), "forget the failures")
+
+	// A challenge is spent by a wrong answer, too.
+	challenge := w.app.about(http.MethodPost, "ann", "/challenges", object{"method": "WebAuthn"})
+	broken := json.RawMessage(key.Get(options(challenge), func(c *mfatest.Ceremony) { c.ClientData["origin"] = "https://evil.example" }))
+	right := json.RawMessage(key.Get(options(challenge)))
+	answer := object{"method": "WebAuthn", "challenge": challenge.text("token"), "response": broken}
+	w.Expect(send(0, answer)).To(beProblem(http.StatusForbidden))
+	answer["response"] = right
+	w.Expect(send(1, answer)).To(beProblem(http.StatusForbidden), "the right answer to a challenge that is spent")
+	fresh := send(2, w.app.assertion("ann", key))
+	w.Expect(fresh.status).To(gomega.Equal(http.StatusCreated), fresh.raw)
+
+	// A key that others hold a copy of has counted on elsewhere.
+	copied := *key
+	copied.Counter = 1
+	w.Expect(send(0, w.app.assertion("ann", &copied))).To(beProblem(http.StatusForbidden))
+	w.Expect(outcomes(w.trail(audit.Verification))).To(gomega.Equal([]string{
+		"Verification Succeeded", "Verification Replayed Used",
+		"Verification Failed WrongAssertion", "Verification Failed WrongAssertion",
+		"Verification Failed WrongAssertion", "Verification Replayed Used",
+		"Verification Succeeded", "Verification Failed CloneSuspected",
+	}))
+	w.app.register("bob")
+	w.Expect(w.app.about(http.MethodPost, "bob", "/verifications", w.app.assertion("ann", key))).To(beProblem(http.StatusForbidden), "an assertion of somebody else")
+}
