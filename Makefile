@@ -30,7 +30,7 @@ run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DO
 
 ## Build and test
 
-.PHONY: build test bench bench-ledger
+.PHONY: build test bench bench-ledger bench-verify
 build: ## Build every command into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 test: $(TOOLS)/helm $(TOOLS)/kustomize ## Run every test, race detector on, against a real API server
@@ -40,6 +40,9 @@ bench: ## Run the benchmarks
 bench-ledger: ## Measure the audit ledger, on an etcd that waits for the disk; writes bench/ledger.json
 	@mkdir -p bench
 	@$(CONTROL_PLANE) BENCH_JSON="$(CURDIR)/bench/ledger.json" go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./test/bench/ledger/
+bench-verify: ## Measure verifications over HTTPS, against the ledger under them; writes bench/verify.json
+	@mkdir -p bench
+	@$(CONTROL_PLANE) BENCH_JSON="$(CURDIR)/bench/verify.json" go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./test/bench/verify/
 
 ## Keep it right
 

@@ -87,7 +87,7 @@ func flags(n int) []string {
 const origin = "https://login.example.com"
 
 // startSite starts a control plane that can be stopped and started, and replicas.
-func startSite(n int) (s *site, stop func() error, err error) {
+func startSite(n int, configure ...func(*envtest.Environment)) (s *site, stop func() error, err error) {
 	s = &site{logs: &harness.Recorder{}}
 	var ends []func() error
 	stop = func() error {
@@ -112,7 +112,7 @@ func startSite(n int) (s *site, stop func() error, err error) {
 			return nil, stop, fmt.Errorf("making a temporary folder: %w", err)
 		}
 	}
-	if s.env, err = controlplane.Start(controlplane.Durable(dir)); err != nil {
+	if s.env, err = controlplane.Start(append(configure, controlplane.Durable(dir))...); err != nil {
 		return nil, stop, err
 	}
 	ends = append(ends, s.env.Stop)
