@@ -37,6 +37,7 @@ const (
 	commands  = "docs/reference/commands.md"
 	httpAPI   = "docs/reference/http-api.md"
 	generated = "docs/reference/api.md"
+	proven    = "docs/reference/security-tests.md"
 )
 
 func TestRunbookHasOneEntryForEachReason(t *testing.T) {
@@ -137,6 +138,20 @@ func TestHTTPAPIIsDocumented(t *testing.T) {
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// A page that says which test proves what names tests that are there.
+func TestTestsThatProveSomethingExist(t *testing.T) {
+	named := provenBy.FindAllStringSubmatch(text(t, proven), -1)
+	if len(named) < 40 {
+		t.Errorf("%s names %d tests only", proven, len(named))
+	}
+	for _, n := range named {
+		contains(t, n[2], "func "+n[1]+"(")
+	}
+}
+
+// provenBy is a link to a test: its name, and its file.
+var provenBy = regexp.MustCompile("\\[`(\\w+)`\\]\\(\\.\\./\\.\\./([\\w/]+_test\\.go)\\)")
 
 func TestRelativeLinksResolve(t *testing.T) {
 	for _, p := range pages(t) {
