@@ -60,7 +60,8 @@ func (r *Reconciler) tell(u, before *v1alpha1.MFAUser) {
 // tellRecord raises an Event for what a record says of a local user. The recorder
 // counts failures that are repeated; of each success there is none.
 func (r *Reconciler) tellRecord(u *v1alpha1.MFAUser, record audit.Record) {
-	kind, reason, note := corev1.EventTypeNormal, "", record.Method
+	var reason string
+	kind, note := corev1.EventTypeNormal, record.Method
 	switch ok := record.Outcome == audit.Succeeded; {
 	case record.Action == audit.FactorEnrolled && ok:
 		reason = eventFactorEnrolled

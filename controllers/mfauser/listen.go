@@ -75,7 +75,7 @@ func (l *listener) begin(namespace string) {
 	if l.running.Err() != nil {
 		return
 	}
-	ctx, stop := context.WithCancel(l.running) //nolint:gosec // Called by leave.
+	ctx, stop := context.WithCancel(l.running)
 	l.ears[namespace] = stop
 	l.group.Go(func() { l.follow(ctx, namespace) })
 }

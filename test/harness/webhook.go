@@ -107,12 +107,12 @@ func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook,
 // childArgs has the flags of a webhook that is a process of its own.
 const childArgs = "MFA_OPERATOR_TEST_WEBHOOK_ARGS"
 
-// RunIfChild runs the webhook, and does not return, in a process that
-// ForkWebhook started. It comes first in TestMain.
-func RunIfChild() {
+// RunIfChild runs the webhook in a process that ForkWebhook started, and tells
+// whether this is one. It comes first in TestMain, which then exits with code.
+func RunIfChild() (code int, child bool) {
 	text, child := os.LookupEnv(childArgs)
 	if !child {
-		return
+		return 0, false
 	}
 	var args []string
 	err := json.Unmarshal([]byte(text), &args)
@@ -120,7 +120,7 @@ func RunIfChild() {
 		err = app.Run(context.Background(), "test", args, os.Stderr)
 	}
 	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+	return 1, true
 }
 
 // ForkWebhook runs the webhook in a process of its own, which Stop kills: it
@@ -134,7 +134,7 @@ func ForkWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, 
 	if err != nil {
 		return nil, err
 	}
-	child := exec.Command(os.Args[0]) //nolint:gosec,noctx // this very program; Stop ends it
+	child := exec.Command(os.Args[0]) // this very program; Stop ends it
 	child.Env = append(os.Environ(), childArgs+"="+string(text))
 	child.Stderr = logs
 	if err := child.Start(); err != nil {

@@ -235,7 +235,7 @@ func TestSlowAndBrokenClients(t *testing.T) {
 			g := gomega.NewWithT(t)
 			conn, err := (&tls.Dialer{
 				NetDialer: &net.Dialer{Timeout: 5 * time.Second},
-				Config:    &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}, //nolint:gosec // on loopback
+				Config:    &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}},
 			}).DialContext(t.Context(), "tcp", address.Host)
 			g.Expect(err).NotTo(gomega.HaveOccurred())
 			defer conn.Close() //nolint:errcheck // it is over

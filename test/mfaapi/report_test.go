@@ -61,7 +61,10 @@ func TestTheManagerReportsAndResets(t *testing.T) {
 	shows(v1alpha1.UserPendingEnrolment, v1alpha1.InGrace)
 	w.Expect(ann.Status.GraceEndsAt).To(gomega.BeNil(), "she has not come yet")
 	w.app.about(http.MethodPost, "ann", "/requirement", object{})
-	w.Eventually(func() *metav1.Time { shows(v1alpha1.UserPendingEnrolment, v1alpha1.InGrace); return ann.Status.GraceEndsAt }).
+	w.Eventually(func() *metav1.Time {
+		shows(v1alpha1.UserPendingEnrolment, v1alpha1.InGrace)
+		return ann.Status.GraceEndsAt
+	}).
 		ShouldNot(gomega.BeNil(), "the time to enrol has begun")
 	w.Expect(ann.Status.GraceEndsAt.Time).To(gomega.BeTemporally("~", time.Now().Add(24*time.Hour), time.Minute))
 

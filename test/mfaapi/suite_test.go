@@ -56,7 +56,9 @@ type site struct {
 var cluster *site
 
 func TestMain(m *testing.M) {
-	harness.RunIfChild()
+	if code, child := harness.RunIfChild(); child {
+		os.Exit(code)
+	}
 	code, err := withCluster(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -250,7 +252,7 @@ func (a answer) text(path ...string) string {
 
 var https = &http.Client{
 	Timeout:   30 * time.Second,
-	Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64}, //nolint:gosec // the certificate is test/admission's business
+	Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64}, // the certificate is test/admission's business
 }
 
 // raw sends a request as it is.

@@ -137,7 +137,7 @@ func start(b *testing.B) *scene {
 	ok(b, err)
 	b.Cleanup(func() { ok(b, env.Stop()) })
 	s := &scene{rest: env.Config, https: &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 512, //nolint:gosec // on loopback
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 512,
 	}}}
 	s.kube, err = client.New(env.Config, client.Options{Scheme: harness.Scheme})
 	ok(b, err)
