@@ -55,6 +55,21 @@ func (m *memory) heardOf(key targetKey) {
 	one.heard++
 }
 
+// heardOfAll notes that any target of a connection may have been changed.
+func (m *memory) heardOfAll(connection string) {
+	m.mu.Lock()
+	var all []targetKey
+	for key := range m.targets {
+		if key.connection == connection {
+			all = append(all, key)
+		}
+	}
+	m.mu.Unlock()
+	for _, key := range all {
+		m.heardOf(key)
+	}
+}
+
 func (one *remembered) changes() (heard int, stale bool) {
 	one.mu.Lock()
 	defer one.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 	. "github.com/onsi/gomega"
 	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
 	"google.golang.org/protobuf/types/known/durationpb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -67,6 +69,19 @@ func TestDriftIsRepairedWithinAPollAndTwoSeconds(t *testing.T) {
 		g.Expect(p.Status.Targets[0].Drift).NotTo(BeNil())
 		g.Expect(p.Status.Targets[0].Drift.Editor).To(HaveValue(HaveField("UserID", olga)))
 	}).Should(Succeed())
+}
+
+// TestAFollowerThatBeginsAnewLooksAtEverything: of what was changed before it
+// begins, no event will tell.
+func TestAFollowerThatBeginsAnewLooksAtEverything(t *testing.T) {
+	w := newWorld(t, 3600)
+	olga := w.zitadel.AddHuman(w.zitadel.DefaultOrganizationID(), "olga", "olga@example.com")
+	w.settled(w.policy("baseline", mfaRequired()))
+	conn := &v1alpha1.ZitadelConnection{ObjectMeta: metav1.ObjectMeta{Name: w.connection}}
+	w.Expect(cluster.client.Status().Patch(w.ctx, conn, client.RawPatch(types.MergePatchType, []byte(`{"status":{"events":null}}`)))).To(Succeed())
+	w.weaken(olga)
+	w.Expect(cluster.client.Patch(w.ctx, conn, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"events":{"pollSeconds":1800}}}`)))).To(Succeed())
+	w.Eventually(w.forced).Should(BeTrue())
 }
 
 // TestManagerEndsInTheMiddle at each step from the change in Zitadel to its
