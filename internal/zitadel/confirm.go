@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/neosc/mfa-operator/internal/idp"
 )
 
@@ -71,7 +73,10 @@ func (c *Client) readBack(ctx context.Context, doing string, missing func(contex
 		}
 		return name == "", err
 	})
-	if err != nil && limited.Err() != nil && !errors.Is(ctx.Err(), context.Canceled) {
+	// Our own rate limit refuses at once what would come too late.
+	var own *localError
+	over := limited.Err() != nil || errors.As(err, &own) && own.code == codes.DeadlineExceeded
+	if err != nil && over && !errors.Is(ctx.Err(), context.Canceled) {
 		return &idp.Error{Cause: idp.NotConfirmed, Doing: doing, Detail: "reads did not follow in time: " + behind}
 	}
 	return failure(ctx, doing, err)

@@ -14,16 +14,22 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/neosc/mfa-operator/cmd/webhook/app"
 	"github.com/neosc/mfa-operator/internal/controlplane"
 )
+
+// Several processes run in one here, and setting controller-runtime's own logger
+// is no race only the first time.
+func init() { ctrllog.SetLogger(logr.Discard()) }
 
 // InstallWebhook applies config/webhook except what needs nodes to run on.
 func InstallWebhook(ctx context.Context, c client.Client) error {

@@ -21,11 +21,16 @@ var oneField = map[string]struct {
 	set     any
 	changes []string
 }{
-	"MFA.Enforcement":              {v1alpha1.EnforcementRequiredOnFirstLogin, []string{"force_mfa"}},
-	"MFA.AppliesTo":                {v1alpha1.LocalUsersOnly, []string{"force_mfa_local_only"}}, // with an enforcement, which it needs
-	"MFA.Methods":                  {[]v1alpha1.Method{v1alpha1.MethodWebAuthn, v1alpha1.MethodTOTP, v1alpha1.MethodEmail}, []string{"second_factors"}},
-	"MFA.PasskeyLogin":             {v1alpha1.Forbidden, []string{"passwordless_type"}},
-	"MFA.SetupPrompt":              {&v1alpha1.SetupPrompt{EveryHours: ptr.To[int32](24)}, []string{"mfa_init_skip_lifetime"}},
+	"MFA.Enforcement":  {v1alpha1.EnforcementRequiredOnFirstLogin, []string{"force_mfa"}},
+	"MFA.AppliesTo":    {v1alpha1.LocalUsersOnly, []string{"force_mfa_local_only"}}, // with an enforcement, which it needs
+	"MFA.Methods":      {[]v1alpha1.Method{v1alpha1.MethodWebAuthn, v1alpha1.MethodTOTP, v1alpha1.MethodEmail}, []string{"second_factors"}},
+	"MFA.PasskeyLogin": {v1alpha1.Forbidden, []string{"passwordless_type"}},
+	"MFA.SetupPrompt":  {&v1alpha1.SetupPrompt{EveryHours: ptr.To[int32](24)}, []string{"mfa_init_skip_lifetime"}},
+	// For local users only: Zitadel has nothing of the kind.
+	"MFA.PreferredMethod":          {v1alpha1.MethodTOTP, nil},
+	"MFA.GracePeriodHours":         {ptr.To[int32](24), nil},
+	"MFA.WebAuthn":                 {&v1alpha1.WebAuthnSettings{UserVerification: v1alpha1.UserVerificationRequired}, nil},
+	"Lockout.AutoUnlockMinutes":    {ptr.To[int32](30), nil},
 	"Session.SecondFactorMinutes":  {ptr.To[int32](60), []string{"second_factor_check_lifetime"}},
 	"Session.MultiFactorMinutes":   {ptr.To[int32](60), []string{"multi_factor_check_lifetime"}},
 	"Session.PasswordMinutes":      {ptr.To[int32](60), []string{"password_check_lifetime"}},

@@ -166,7 +166,7 @@ func newWorld(t testing.TB) *world { return newWorldOn(t, cluster) }
 func newWorldOn(t testing.TB, s *site) *world {
 	t.Helper()
 	w := &world{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), site: s, namespace: "team-" + strconv.Itoa(int(worlds.Add(1)))}
-	w.SetDefaultEventuallyTimeout(20 * time.Second)
+	w.SetDefaultEventuallyTimeout(time.Minute) // the race detector, on a busy machine
 	w.Expect(w.site.client.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(gomega.Succeed())
 	w.allow("app", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Verbs: []string{"*"}, Resources: []string{"mfausers", "mfausers/verify", "mfausers/enrol", "mfausers/links", "mfausers/sessions", "mfausers/lock"}})
 	w.app = &app{w: w, token: w.tokenOf("app", "mfa.security.neosc.io")}
