@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -103,23 +104,26 @@ func callerOf(ctx context.Context) user.Info {
 // subresource of mfausers.
 type right struct{ verb, subresource string }
 
-// authorize asks whether the caller may. Of whether there is such a user it does
-// not depend.
+// authorize asks whether the caller may, with every user of the namespace or with
+// this one. Most callers may with all, and that answer is remembered for all. Of
+// whether there is such a user it does not depend.
 func (a *API) authorize(ctx context.Context, may right, namespace, name string) error {
 	caller := callerOf(ctx)
 	if caller == nil {
 		return newProblem(http.StatusUnauthorized, problemUnauthenticated, "nobody asks")
 	}
-	decision, _, err := a.Rights.Authorize(ctx, authorizer.AttributesRecord{
-		User: caller, Verb: may.verb, Namespace: namespace, Name: name,
-		APIGroup: v1alpha1.GroupVersion.Group, APIVersion: v1alpha1.GroupVersion.Version,
-		Resource: "mfausers", Subresource: may.subresource, ResourceRequest: true,
-	})
-	switch {
-	case decision == authorizer.DecisionAllow:
-		return nil
-	case err != nil:
-		return fmt.Errorf("%w: asking what %s may: %w", mfa.ErrUnavailable, caller.GetName(), err)
+	for _, one := range slices.Compact([]string{"", name}) {
+		decision, _, err := a.Rights.Authorize(ctx, authorizer.AttributesRecord{
+			User: caller, Verb: may.verb, Namespace: namespace, Name: one,
+			APIGroup: v1alpha1.GroupVersion.Group, APIVersion: v1alpha1.GroupVersion.Version,
+			Resource: "mfausers", Subresource: may.subresource, ResourceRequest: true,
+		})
+		switch {
+		case decision == authorizer.DecisionAllow:
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: asking what %s may: %w", mfa.ErrUnavailable, caller.GetName(), err)
+		}
 	}
 	resource := "mfausers"
 	if may.subresource != "" {

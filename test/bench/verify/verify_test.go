@@ -71,7 +71,7 @@ const (
 	namespace = "shop"
 	origin    = "https://login.example.com"
 	// users with a TOTP app each: a code of one is good once in 30 s.
-	users = 2500
+	users = 12000
 	keys  = 256 // users with a security key
 )
 
