@@ -12,26 +12,39 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 )
 
-// Scheme returns the kinds of Kubernetes and ours.
-func Scheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
+// Begin makes log the one that controller-runtime writes to, and returns how to
+// reach the API server, by a kubeconfig file or as it is found, and all kinds.
+func Begin(log logr.Logger, kubeconfig string) (*rest.Config, *runtime.Scheme, error) {
+	ctrllog.SetLogger(log)
+	restConfig, err := cluster(kubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	kinds, err := scheme()
+	return restConfig, kinds, err
+}
+
+// scheme returns the kinds of Kubernetes and ours.
+func scheme() (*runtime.Scheme, error) {
+	kinds := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
+		if err := add(kinds); err != nil {
 			return nil, fmt.Errorf("registering the kinds: %w", err)
 		}
 	}
-	return scheme, nil
+	return kinds, nil
 }
 
-// Cluster says how to reach the API server: by a kubeconfig file; empty means
+// cluster says how to reach the API server: by a kubeconfig file; empty means
 // $KUBECONFIG, then the pod's service account. The API server's priority and
 // fairness paces us, not a guess of ours.
-func Cluster(kubeconfig string) (*rest.Config, error) {
+func cluster(kubeconfig string) (*rest.Config, error) {
 	var c *rest.Config
 	var err error
 	if kubeconfig == "" {

@@ -43,14 +43,8 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 		return err
 	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
-	ctrl.SetLogger(log)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
-
-	restConfig, err := process.Cluster(o.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	scheme, err := process.Scheme()
+	restConfig, scheme, err := process.Begin(log, o.Kubeconfig)
 	if err != nil {
 		return err
 	}
