@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +28,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/test/bench/load"
 )
 
 // result is one line of bench/ledger.json.
@@ -83,7 +83,7 @@ func BenchmarkLedger(b *testing.B) {
 			results = append(results, raw)
 			for _, replicas := range []int{1, 3} {
 				r := s.append(b, replicas, callers)
-				r.Ratio = round(r.PerSecond / raw.PerSecond)
+				r.Ratio = load.Round(r.PerSecond / raw.PerSecond)
 				results = append(results, r)
 			}
 		}
@@ -103,71 +103,17 @@ type scene struct {
 	n    atomic.Int64
 }
 
-// length is how long each measurement takes, after a second to warm up. What
-// ends within counts.
-func length(b *testing.B) time.Duration {
-	seconds := 5
-	if text := os.Getenv("BENCH_SECONDS"); text != "" {
-		var err error
-		seconds, err = strconv.Atoi(text)
-		ok(b, err)
-	}
-	return time.Duration(seconds) * time.Second
-}
-
 func (s *scene) namespace(b *testing.B) string {
 	name := fmt.Sprint("bench-", s.n.Add(1))
 	ok(b, s.kube.Create(b.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 	return name
 }
 
-// measure has callers call do, one call after the other each.
+// measure is load.Measure, as a line of the table.
 func measure(b *testing.B, name string, callers int, do func(ctx context.Context, caller, n int) error) result {
 	b.Helper()
-	var (
-		warm    = time.Now().Add(time.Second)
-		end     = warm.Add(length(b))
-		mu      sync.Mutex
-		took    []time.Duration
-		all     sync.WaitGroup
-		failure atomic.Pointer[error]
-	)
-	for c := range callers {
-		all.Go(func() {
-			var mine []time.Duration
-			for n := 0; failure.Load() == nil; n++ {
-				began := time.Now()
-				if !began.Before(end) {
-					break
-				}
-				if err := do(b.Context(), c, n); err != nil {
-					failure.Store(&err)
-					return
-				}
-				if done := time.Now(); done.After(warm) && !done.After(end) {
-					mine = append(mine, done.Sub(began))
-				}
-			}
-			mu.Lock()
-			took = append(took, mine...)
-			mu.Unlock()
-		})
-	}
-	all.Wait()
-	if err := failure.Load(); err != nil {
-		b.Fatalf("%s with %d callers: %v", name, callers, *err)
-	}
-	if len(took) == 0 {
-		b.Fatalf("%s with %d callers: nothing in %s", name, callers, length(b))
-	}
-	slices.Sort(took)
-	b.Logf("%s, %d callers: %d in %s, longest %s", name, callers, len(took), length(b), took[len(took)-1])
-	ms := func(share float64) float64 {
-		return round(float64(took[int(share*float64(len(took)-1))].Microseconds()) / 1000)
-	}
-	return result{
-		Name: name, Callers: callers, PerSecond: round(float64(len(took)) / length(b).Seconds()), P50ms: ms(0.5), P99ms: ms(0.99),
-	}
+	f := load.Measure(b, name, callers, do)
+	return result{Name: name, Callers: callers, PerSecond: f.PerSecond, P50ms: f.P50ms, P99ms: f.P99ms}
 }
 
 // record is a verification as the MFA API records it.
@@ -247,10 +193,10 @@ func (s *scene) append(b *testing.B, replicas, callers int) result {
 		return err
 	})
 	r.Replicas = replicas
-	r.DiskBytes = round(float64(written(b, s.etcd)-before) / float64(records.Load()))
+	r.DiskBytes = load.Round(float64(written(b, s.etcd)-before) / float64(records.Load()))
 	var head int64
 	ok(b, all[0].Head(ctx, namespace, func(h audit.Head) { head = h.Sequence }))
-	r.PerBatch = round(float64(records.Load()) / float64(head))
+	r.PerBatch = load.Round(float64(records.Load()) / float64(head))
 	return r
 }
 
@@ -332,8 +278,6 @@ func show(b *testing.B, results []result) {
 	ok(b, err)
 	b.Logf("%d CPUs, load %s\n%s", runtime.NumCPU(), strings.TrimSpace(string(load)), out.String())
 }
-
-func round(f float64) float64 { return float64(int64(f*100+0.5)) / 100 }
 
 func ok(b *testing.B, err error) {
 	b.Helper()
