@@ -32,11 +32,12 @@ func Judge(settings idp.Settings, user, unsure Traits) Verdict {
 }
 
 func judge(settings idp.Settings, user Traits) Verdict {
-	has := user & accepted(settings)
+	g := gateOf(settings)
+	has := user & g.accepted
 	switch {
-	case noWayIn(settings, user):
+	case g.noWayIn(user):
 		return Verdict{Compliance: v1alpha1.NonCompliant, Reason: "no way to sign in that they have is allowed"}
-	case !demanded(settings, user):
+	case !g.demands(user):
 		return Verdict{Compliance: v1alpha1.Compliant, Reason: "no second factor is demanded of them"}
 	case has != 0:
 		return Verdict{Compliance: v1alpha1.Compliant, Reason: "has " + factorNames(has)}
@@ -53,7 +54,7 @@ func judge(settings idp.Settings, user Traits) Verdict {
 func (v Verdict) WithExemptions(settings idp.Settings, user Traits, demanding []types.NamespacedName,
 	exempt func(types.NamespacedName) (time.Time, bool),
 ) Verdict {
-	if v.Compliance != v1alpha1.NonCompliant || noWayIn(settings, user) {
+	if v.Compliance != v1alpha1.NonCompliant || gateOf(settings).noWayIn(user) {
 		return v
 	}
 	until, ok := ExemptFromAll(demanding, exempt)

@@ -1,8 +1,9 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/neosc/mfa-operator/api/v1alpha1"
-	"github.com/neosc/mfa-operator/internal/idp"
 )
 
 // Lockout is a way in which policies leave people no way to sign in. What
@@ -21,63 +22,106 @@ const (
 	NoWayAllowed Lockout = "NoWayAllowed"
 )
 
-// Ways are the ways to sign in that policies leave together. It is Merge for the
-// few fields concerned, without provenance, so that it can be asked for every
-// organization of an instance. The zero Ways are those of no policy.
-type Ways struct {
-	rules Rules
-	// alone: one of the policies allows no method by itself.
-	alone bool
+// Ways are the ways to sign in that policies leave together: a set of bits, one
+// for each thing that a policy can close or demand. What one policy closes or
+// demands no other undoes, so that policies together have the bits of each. It is
+// Merge for the few fields concerned, without provenance, small enough to be
+// asked for every organization of an instance. The zero Ways are those of no
+// policy.
+type Ways uint16
+
+const (
+	noPassword Ways = 1 << iota
+	noExternalIDP
+	noPasskey
+	noWebAuthn
+	noTOTP
+	noRecoveryCodes
+	noEmail
+	noSMS
+	forcedOnAll
+	forcedOnLocal
+	// emptyByItself: one of the policies allows no method, whatever others say.
+	emptyByItself
+
+	noMethod = noWebAuthn | noTOTP | noRecoveryCodes | noEmail | noSMS
+)
+
+// without says which bit is a method's, and which trait goes with it.
+var without = []struct {
+	method v1alpha1.Method
+	way    Ways
+	proof  Traits
+}{
+	{v1alpha1.MethodWebAuthn, noWebAuthn, HasU2F},
+	{v1alpha1.MethodTOTP, noTOTP, HasTOTP},
+	{v1alpha1.MethodRecoveryCodes, noRecoveryCodes, HasRecoveryCodes},
+	{v1alpha1.MethodEmail, noEmail, HasOTPEmail},
+	{v1alpha1.MethodSMS, noSMS, HasOTPSMS},
 }
 
-// And are the ways that are left when another policy's rules apply as well.
-// In whatever order rules come, and however often, the result is the same.
-func (w Ways) And(r Rules) Ways {
-	w.alone = w.alone || r.MFA.Methods != nil && len(r.MFA.Methods) == 0
-	for _, f := range waysIn {
-		switch {
-		case !f.set(&r):
-		case f.set(&w.rules):
-			f.join(&w.rules, &r)
-		default:
-			f.copy(&w.rules, &r)
+// WaysOf are the ways that one policy's rules leave.
+func WaysOf(r Rules) Ways {
+	mfa, login := &r.MFA, &r.Login
+	demands := mfa.Enforcement != "" && mfa.Enforcement != v1alpha1.EnforcementOptional
+	w := noPassword.when(login.PasswordLogin == v1alpha1.Forbidden) |
+		noExternalIDP.when(login.ExternalIDPs == v1alpha1.Forbidden) |
+		noPasskey.when(mfa.PasskeyLogin == v1alpha1.Forbidden) |
+		forcedOnLocal.when(demands && mfa.AppliesTo == v1alpha1.LocalUsersOnly) |
+		forcedOnAll.when(demands && mfa.AppliesTo != v1alpha1.LocalUsersOnly) |
+		emptyByItself.when(mfa.Methods != nil && len(mfa.Methods) == 0)
+	if mfa.Methods != nil {
+		for _, m := range without {
+			w |= m.way.when(!slices.Contains(mfa.Methods, m.method))
 		}
 	}
 	return w
 }
 
+func (w Ways) when(so bool) Ways {
+	if so {
+		return w
+	}
+	return 0
+}
+
+// And are the ways that are left when another policy applies as well. In whatever
+// order they come, and however often, the result is the same.
+func (w Ways) And(other Ways) Ways { return w | other }
+
+func (w Ways) has(all Ways) bool { return w&all == all }
+
 // Lockouts finds how the policies leave no way.
 func (w Ways) Lockouts() []Lockout {
 	var found []Lockout
-	mfa, login := &w.rules.MFA, &w.rules.Login
-	none := mfa.Methods != nil && len(mfa.Methods) == 0
+	forced := w&(forcedOnAll|forcedOnLocal) != 0
 	switch {
-	case none && !w.alone:
+	case w.has(noMethod) && !w.has(emptyByItself):
 		found = append(found, NoCommonMethod)
-	case none && mfa.PasskeyLogin == v1alpha1.Forbidden && mfa.Enforcement != "" && mfa.Enforcement != v1alpha1.EnforcementOptional:
+	case w.has(noMethod|noPasskey) && forced:
 		found = append(found, NoMethodAllowed)
 	}
-	if login.PasswordLogin == v1alpha1.Forbidden && login.ExternalIDPs == v1alpha1.Forbidden && mfa.PasskeyLogin == v1alpha1.Forbidden {
+	if w.has(noPassword | noExternalIDP | noPasskey) {
 		found = append(found, NoWayAllowed)
 	}
 	return found
 }
 
-// Settings are those that ImpactOf looks at, as they would be at a target of
-// which nothing else is known: what the policies do not speak of takes no factor
-// and no way to sign in away, and forces nothing.
-func (w Ways) Settings() idp.Settings {
-	settings := idp.Settings{idp.AllowPassword: idp.Bool(true), idp.AllowExternalIDP: idp.Bool(true)}
-	for s := range proofs {
-		settings[s] = idp.Bool(true)
+// Impact is ImpactOf for a target of which nothing else is known: what the
+// policies do not speak of takes no factor and no way to sign in away, and forces
+// nothing.
+func (w Ways) Impact(users Histogram) Impact {
+	g := gate{
+		noPassword: w.has(noPassword), noExternalIDP: w.has(noExternalIDP), noPasskey: w.has(noPasskey),
+		forced: w.has(forcedOnAll), forcedLocalOnly: w.has(forcedOnLocal) && !w.has(forcedOnAll),
 	}
-	wantMFA(settings, &w.rules.MFA)
-	wantLogin(settings, &w.rules.Login)
-	return settings
-}
-
-// waysIn are the fields that a lock-out can come from; each has a stricter side.
-var waysIn = []*field{
-	fieldAt(FieldEnforcement), fieldAt(FieldMethods), fieldAt("mfa.passkeyLogin"),
-	fieldAt("login.passwordLogin"), fieldAt("login.externalIdPs"),
+	for _, m := range without {
+		if !w.has(m.way) {
+			g.accepted |= m.proof
+		}
+	}
+	if !g.noPasskey {
+		g.accepted |= HasPasskey
+	}
+	return g.impact(users)
 }

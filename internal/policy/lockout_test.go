@@ -15,6 +15,13 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
+// harmless are settings that take nothing away and force nothing.
+var harmless = idp.Settings{
+	idp.AllowPassword: idp.Bool(true), idp.AllowExternalIDP: idp.Bool(true), idp.AllowPasskeys: idp.Bool(true),
+	idp.SecondFactorTOTP: idp.Bool(true), idp.SecondFactorU2F: idp.Bool(true), idp.SecondFactorRecoveryCodes: idp.Bool(true),
+	idp.SecondFactorOTPEmail: idp.Bool(true), idp.SecondFactorOTPSMS: idp.Bool(true),
+}
+
 // TestWaysAreThoseOfTheMerge: the short way to them leads to the same.
 func TestWaysAreThoseOfTheMerge(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
@@ -24,7 +31,7 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 		merged := policy.Merge(policies)
 		var ways policy.Ways
 		for _, i := range random.Perm(len(policies)) {
-			ways = ways.And(policies[i].Rules)
+			ways = ways.And(policy.WaysOf(policies[i].Rules))
 		}
 		lockouts := ways.Lockouts()
 		for _, l := range lockouts {
@@ -34,9 +41,13 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 			t.Fatalf("no method in common: %v, by the merge %v, of %+v", got, want, policies)
 		}
 		wanted := policy.Desired(merged.Rules, nil)
-		for s, got := range ways.Settings() {
-			if want, said := wanted[s]; said && got != want {
-				t.Fatalf("%s: %s, by the merge %s, of %+v", s, got, want, policies)
+		held := maps.Clone(harmless)
+		maps.Copy(held, wanted)
+		for range 4 {
+			user := policy.Traits(random.IntN(int(policy.Inactive) << 1))
+			one := policy.Histogram{user: 1}
+			if got, want := ways.Impact(one), policy.ImpactOf(held, one); got != want {
+				t.Fatalf("users with %b: %+v, by the merge %+v, of %+v", user, got, want, policies)
 			}
 		}
 		if slices.Contains(lockouts, policy.NoMethodAllowed) && !policy.NoMethodLeft(nil, wanted) {
@@ -44,9 +55,9 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 		}
 		again := ways
 		for _, p := range policies {
-			again = again.And(p.Rules)
+			again = again.And(policy.WaysOf(p.Rules))
 		}
-		if !slices.Equal(again.Lockouts(), lockouts) || !maps.Equal(again.Settings(), ways.Settings()) {
+		if again != ways {
 			t.Fatalf("the same policies once more make a difference: %+v", policies)
 		}
 	}
@@ -60,13 +71,13 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 // What no policy speaks of is supposed to be as it harms nobody.
 func TestWaysSupposeTheBest(t *testing.T) {
 	for users, n := range map[policy.Traits]int{0: 1, policy.HasPassword: 2, policy.HasPasskey: 3, policy.Linked | policy.HasTOTP: 4} {
-		impact := policy.ImpactOf(policy.Ways{}.Settings(), policy.Histogram{users: n})
+		impact := policy.Ways(0).Impact(policy.Histogram{users: n})
 		if want := (policy.Impact{UsersInScope: n, Compliant: n}); impact != want {
 			t.Errorf("users with %b: got %+v, want %+v", users, impact, want)
 		}
 	}
-	forced := policy.Ways{}.And(policy.Rules{MFA: v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementRequiredOnFirstLogin}})
-	impact := policy.ImpactOf(forced.Settings(), policy.Histogram{0: 5, policy.HasOTPSMS: 2})
+	forced := policy.WaysOf(policy.Rules{MFA: v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementRequiredOnFirstLogin}})
+	impact := forced.Impact(policy.Histogram{0: 5, policy.HasOTPSMS: 2})
 	if want := (policy.Impact{UsersInScope: 7, Compliant: 2, WillBePrompted: 5}); impact != want {
 		t.Errorf("got %+v, want %+v", impact, want)
 	}

@@ -9,18 +9,9 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 )
 
-// impact counts the users of the place by what it means for them that these ways
-// are left.
-func (pl *place) impact(w policy.Ways) policy.Impact {
-	return policy.ImpactOf(w.Settings(), pl.users)
-}
-
 // ifEnforced is the impact with the policy in mode Enforce.
 func (pl *place) ifEnforced(p *v1alpha1.SecurityPolicy) policy.Impact {
-	if pl.enforced == nil {
-		pl.enforced = new(pl.impact(pl.ways(p, policy.RulesOf)))
-	}
-	return *pl.enforced
+	return pl.ways(p, policy.RulesOf).Impact(pl.users)
 }
 
 // tellImpact says what the policy means for users, as if it were in mode
@@ -32,7 +23,8 @@ func (r *review) tellImpact(n *notes) {
 	}
 	var sum policy.Impact
 	var unknown []string
-	for _, pl := range r.places() {
+	places := r.places()
+	for _, pl := range places {
 		if pl.unknown != "" {
 			if !slices.Contains(unknown, pl.unknown) {
 				unknown = append(unknown, pl.unknown)
@@ -44,7 +36,7 @@ func (r *review) tellImpact(n *notes) {
 		}
 		sum = sum.Add(pl.ifEnforced(r.policy))
 	}
-	if sum.UsersInScope > 0 || len(unknown) == 0 && len(r.places()) > 0 {
+	if sum.UsersInScope > 0 || len(unknown) == 0 && len(places) > 0 {
 		n.add("impact", "%s", r.impactText(sum))
 	}
 	for _, why := range unknown {

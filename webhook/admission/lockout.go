@@ -62,7 +62,7 @@ func (r *review) lockoutsAt(pl *place) []policy.Lockout {
 	}
 	var i policy.Impact
 	if r.policy.Spec.Mode == v1alpha1.ModeWarn {
-		i = pl.impact(w)
+		i = w.Impact(pl.users)
 	} else {
 		i = pl.ifEnforced(r.policy)
 	}
@@ -73,7 +73,7 @@ func (r *review) lockoutsAt(pl *place) []policy.Lockout {
 // of it.
 func (r *review) lockoutsBefore(pl *place) []policy.Lockout {
 	w := pl.ways(r.before(pl), policy.InForce)
-	return append(w.Lockouts(), blocking(pl.impact(w))...)
+	return append(w.Lockouts(), blocking(w.Impact(pl.users))...)
 }
 
 func blocking(i policy.Impact) []policy.Lockout {
@@ -96,14 +96,14 @@ func (r *review) explain(l policy.Lockout, pl *place) (*field.Path, string) {
 	spec := field.NewPath("spec")
 	switch l {
 	case policy.NoCommonMethod:
-		return spec.Child("mfa", "methods"), fmt.Sprintf("at %s the policies allow no method in common (%s)", pl.name, pl.methods(r.policy))
+		return spec.Child("mfa", "methods"), fmt.Sprintf("at %s the policies allow no method in common (%s)", pl.name(), pl.methods(r.policy))
 	case policy.NoMethodAllowed:
-		return spec.Child("mfa", "methods"), fmt.Sprintf("at %s a second factor would be forced, and neither a method nor passkeyLogin is allowed to give one", pl.name)
+		return spec.Child("mfa", "methods"), fmt.Sprintf("at %s a second factor would be forced, and neither a method nor passkeyLogin is allowed to give one", pl.name())
 	case policy.NoWayAllowed:
-		return spec.Child("login"), fmt.Sprintf("at %s passwordLogin, externalIdPs and passkeyLogin would all be forbidden, so that nobody could sign in", pl.name)
+		return spec.Child("login"), fmt.Sprintf("at %s passwordLogin, externalIdPs and passkeyLogin would all be forbidden, so that nobody could sign in", pl.name())
 	default:
-		i := pl.impact(pl.ways(r.policy, policy.InForce))
-		return spec, fmt.Sprintf("at %s none of %s could sign in any more", pl.name, counted(i.UsersInScope, "user"))
+		i := pl.ways(r.policy, policy.InForce).Impact(pl.users)
+		return spec, fmt.Sprintf("at %s none of %s could sign in any more", pl.name(), counted(i.UsersInScope, "user"))
 	}
 }
 

@@ -27,7 +27,7 @@ type target struct {
 	unreadable error
 	// places are where the target's settings hold; empty if the policy may not
 	// target it.
-	places []place
+	places []*place
 }
 
 // access tells whether the policy's namespace may target something.
@@ -45,35 +45,35 @@ const (
 // place is where the same settings hold for the same users: a target, or what
 // is below an instance.
 type place struct {
-	name       string
 	connection string
+	// org is the organization, as far as it is known; zero if it is none.
+	org idp.Organization
 	// key tells places apart, keys are those that select it.
 	key  string
 	keys []string
-	id   string // of the organization, empty if not known
 	// own name the place itself, floor the instance above it; the policy under
 	// review is in neither.
 	own, floor []*v1alpha1.SecurityPolicy
-	// above are the ways that the floor leaves, others those that all others do
-	// together, once they have been asked for.
-	above  policy.Ways
-	others *policy.Ways
+	// others are the ways that all other policies leave together.
+	others policy.Ways
 	// below: the policy under review names the instance above.
 	below bool
 	// users are those for whom the login settings of the place hold, each at one
 	// place only; unknown says why they are not known.
 	users   policy.Histogram
 	unknown string
-	// enforced is what it means for them if the policy under review is enforced,
-	// once it has been asked for.
-	enforced *policy.Impact
 }
 
-// instanceName and organizationName are how messages call a target.
-func instanceName(connection string) string { return "the instance of " + connection }
-
-func organizationName(connection string, org idp.Organization) string {
-	return fmt.Sprintf("organization %s of %s", cmp.Or(org.Name, org.ID, org.PrimaryDomain), connection)
+// name is how messages call the place.
+func (pl *place) name() string {
+	switch {
+	case pl.org != idp.Organization{}:
+		return fmt.Sprintf("organization %s of %s", cmp.Or(pl.org.Name, pl.org.ID, pl.org.PrimaryDomain), pl.connection)
+	case pl.below:
+		return "organizations of " + pl.connection + " with settings of their own"
+	default:
+		return "the instance of " + pl.connection
+	}
 }
 
 // survey finds out what is known of each target of a policy.
@@ -127,24 +127,27 @@ func (s *surveyor) look(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	one := place{name: organizationName(conn.Name, org), connection: conn.Name, key: keyOf(conn.Name, org), keys: policy.KeysOf(conn.Name, org), id: org.ID, own: own, floor: floor, above: waysOf(floor)}
+	one := &place{
+		connection: conn.Name, org: org, key: keyOf(conn.Name, org), keys: policy.KeysOf(conn.Name, org),
+		own: own, floor: floor, others: waysOf(floor).And(waysOf(own)),
+	}
 	switch census := s.Published.census(conn.Name); {
 	case census.whyNot(conn.Name) != "":
 		one.unknown = census.whyNot(conn.Name)
 	case org.ID == "":
-		one.unknown = one.name + " has not been looked up yet"
-	case s.counted[conn.Name][org.ID], s.followsNamedInstance(&one, census, org):
+		one.unknown = one.name() + " has not been looked up yet"
+	case s.counted[conn.Name][org.ID], s.followsNamedInstance(one, census, org):
 		// Counted there.
 	default:
 		var known bool
 		if one.users, known = census.Reached(idp.InOrganization(org.ID), idp.Login); !known {
-			one.unknown = "the census has no room for " + one.name
+			one.unknown = "the census has no room for " + one.name()
 		}
 		ids := s.counted[conn.Name]
 		put(&ids, org.ID, true)
 		put(&s.counted, conn.Name, ids)
 	}
-	t.places = []place{one}
+	t.places = []*place{one}
 	return nil
 }
 
@@ -182,11 +185,9 @@ func (s *surveyor) judgeAccess(ctx context.Context, t *target, conn *v1alpha1.Zi
 func (s *surveyor) lookAtInstance(ctx context.Context, t *target, conn *v1alpha1.ZitadelConnection, own []*v1alpha1.SecurityPolicy) error {
 	census := s.Published.census(conn.Name)
 	unknown := census.whyNot(conn.Name)
-	instance := place{name: instanceName(conn.Name), connection: conn.Name, key: policy.InstanceKey(conn.Name), own: own, unknown: unknown}
-	others := place{
-		name: "organizations of " + conn.Name + " with settings of their own", connection: conn.Name, key: instance.key + "/below",
-		floor: own, above: waysOf(own), below: true, unknown: unknown,
-	}
+	ways := waysOf(own)
+	instance := &place{connection: conn.Name, key: policy.InstanceKey(conn.Name), own: own, others: ways, unknown: unknown}
+	others := &place{connection: conn.Name, key: instance.key + "/below", floor: own, others: ways, below: true, unknown: unknown}
 	named, err := s.namedBelow(ctx, conn, others)
 	if err != nil {
 		return err
@@ -201,15 +202,15 @@ func (s *surveyor) lookAtInstance(ctx context.Context, t *target, conn *v1alpha1
 			}
 		}
 		for _, one := range named {
-			if tenant, known := census.Organizations[one.id]; known && tenant.Owns(idp.Login) {
+			if tenant, known := census.Organizations[one.org.ID]; known && tenant.Owns(idp.Login) {
 				others.users.Subtract(tenant.Users)
 				one.users = tenant.Users
 			}
 		}
 	}
-	t.places = []place{instance, others}
+	t.places = []*place{instance, others}
 	for _, key := range slices.Sorted(maps.Keys(named)) {
-		t.places = append(t.places, *named[key])
+		t.places = append(t.places, named[key])
 	}
 	return nil
 }
@@ -217,7 +218,7 @@ func (s *surveyor) lookAtInstance(ctx context.Context, t *target, conn *v1alpha1
 // namedBelow makes a place, by key, of each organization of a connection that
 // policies name other than the one under review. below is the place of those
 // that none names.
-func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnection, below place) (map[string]*place, error) {
+func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnection, below *place) (map[string]*place, error) {
 	list, err := s.policies(ctx, client.MatchingFields{indexConnection: conn.Name})
 	if err != nil {
 		return nil, err
@@ -253,11 +254,12 @@ func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnect
 			}
 			one := named[key]
 			if one == nil {
-				one = &place{name: organizationName(conn.Name, org), connection: conn.Name, key: key, id: org.ID, floor: below.floor, above: below.above, below: true}
+				one = &place{connection: conn.Name, org: org, key: key, floor: below.floor, others: below.others, below: true}
 				named[key] = one
 			}
 			if !slices.Contains(one.own, p) {
 				one.own = append(one.own, p)
+				one.others = one.others.And(policy.WaysOf(policy.InForce(&p.Spec)))
 			}
 		}
 	}
@@ -344,24 +346,16 @@ func (pl *place) applied(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.Securi
 // ways are those that are left at the place, p among the policies unless it is
 // nil; rules says what p contributes.
 func (pl *place) ways(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.SecurityPolicySpec) policy.Rules) policy.Ways {
-	if pl.others == nil {
-		all := pl.above
-		for _, other := range pl.own {
-			all = all.And(policy.InForce(&other.Spec))
-		}
-		pl.others = &all
+	if p == nil {
+		return pl.others
 	}
-	w := *pl.others
-	if p != nil {
-		w = w.And(rules(&p.Spec))
-	}
-	return w
+	return pl.others.And(policy.WaysOf(rules(&p.Spec)))
 }
 
-func waysOf(floor []*v1alpha1.SecurityPolicy) policy.Ways {
+func waysOf(policies []*v1alpha1.SecurityPolicy) policy.Ways {
 	var w policy.Ways
-	for _, p := range floor {
-		w = w.And(policy.InForce(&p.Spec))
+	for _, p := range policies {
+		w = w.And(policy.WaysOf(policy.InForce(&p.Spec)))
 	}
 	return w
 }

@@ -133,9 +133,7 @@ func (r *review) accessMistakes(n *notes) field.ErrorList {
 func (r *review) places() []*place {
 	var all []*place
 	for i := range r.targets {
-		for j := range r.targets[i].places {
-			all = append(all, &r.targets[i].places[j])
-		}
+		all = append(all, r.targets[i].places...)
 	}
 	return all
 }
@@ -167,7 +165,7 @@ func (r *review) tellOverridden(n *notes) {
 				if lost.Policy != name {
 					continue
 				}
-				n.add("overridden", "spec.%s: at %s, %s of %s holds instead of %s", f.Field, pl.name, f.Value, winners(f.By, name), lost.Value)
+				n.add("overridden", "spec.%s: at %s, %s of %s holds instead of %s", f.Field, pl.name(), f.Value, winners(f.By, name), lost.Value)
 			}
 		}
 	}
@@ -237,7 +235,7 @@ func (r *review) tellChanges(n *notes) {
 				changes = append(changes, fmt.Sprintf("%s %s -> (not managed)", c, now[c]))
 			}
 		}
-		for _, line := range wrapped(pl.name+": ", changes) {
+		for _, line := range wrapped(pl.name()+": ", changes) {
 			n.add("changes", "%s", line)
 		}
 	}
