@@ -10,6 +10,7 @@ import (
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/neosc/mfa-operator/controllers/compliance"
 	"github.com/neosc/mfa-operator/controllers/mfaexemption"
 	"github.com/neosc/mfa-operator/controllers/mfaledger"
 	"github.com/neosc/mfa-operator/controllers/mfareset"
@@ -98,6 +99,12 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	if err := users.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAUser: %w", err)
+	}
+	if err := (&compliance.Counters{Client: mgr.GetClient()}).SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the counters of compliance: %w", err)
+	}
+	if err := (&compliance.Reports{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}).SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the reports of compliance: %w", err)
 	}
 	if err := (&mfaexemption.Reconciler{Client: mgr.GetClient(), Recorder: outside.Ledgers, Events: recorder}).SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAExemption: %w", err)

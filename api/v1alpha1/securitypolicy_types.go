@@ -719,6 +719,29 @@ type Impact struct {
 	Exempt int64 `json:"exempt"` //nolint:kubeapilinter // 0 is said, not left out.
 }
 
+// UserCounts counts MFAUsers by their compliance.
+type UserCounts struct {
+	// compliant users have what is demanded of them, be it nothing.
+	// +required
+	Compliant int32 `json:"compliant"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// nonCompliant users lack it.
+	// +required
+	NonCompliant int32 `json:"nonCompliant"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// inGrace users lack it, and have time to enrol.
+	// +required
+	InGrace int32 `json:"inGrace"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// exempt users lack it, and an MFAExemption lets them off.
+	// +required
+	Exempt int32 `json:"exempt"` //nolint:kubeapilinter // 0 is said, not left out.
+
+	// unknown is how many there are of whom it is not known.
+	// +required
+	Unknown int32 `json:"unknown"` //nolint:kubeapilinter // 0 is said, not left out.
+}
+
 // SecurityPolicyStatus is what became of the policy.
 type SecurityPolicyStatus struct {
 	// observedGeneration is the generation of the spec this status speaks of.
@@ -743,6 +766,11 @@ type SecurityPolicyStatus struct {
 	// +optional
 	Impact *Impact `json:"impact,omitempty"`
 
+	// users counts the MFAUsers for whom the policy is in force, by their
+	// compliance. Unset: there are none.
+	// +optional
+	Users *UserCounts `json:"users,omitempty"`
+
 	// targets has one entry for each target of the spec, and for each that was
 	// removed from it and is not cleaned up yet.
 	// +optional
@@ -765,6 +793,7 @@ type SecurityPolicyStatus struct {
 // +kubebuilder:printcolumn:name="Users",type=integer,priority=1,JSONPath=`.status.impact.usersInScope`
 // +kubebuilder:printcolumn:name="Prompted",type=integer,priority=1,JSONPath=`.status.impact.willBePrompted`
 // +kubebuilder:printcolumn:name="Blocked",type=integer,priority=1,JSONPath=`.status.impact.willBeBlocked`
+// +kubebuilder:printcolumn:name="Lacking",type=integer,priority=1,JSONPath=`.status.users.nonCompliant`
 // +kubebuilder:printcolumn:name="Methods",type=string,priority=1,JSONPath=`.spec.mfa.methods`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type SecurityPolicy struct {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -24,11 +25,12 @@ import (
 // OperatorNamespace is where the manager lives.
 const OperatorNamespace = "neosc-system"
 
-// Scheme has the kinds of Kubernetes and ours.
+// Scheme has the kinds of Kubernetes, ours, and those of openreports.io.
 var Scheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
 	utilruntime.Must(v1alpha1.AddToScheme(s))
+	utilruntime.Must(openreports.AddToScheme(s))
 	return s
 }()
 

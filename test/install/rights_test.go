@@ -61,6 +61,7 @@ var (
 	mayEverywhere = []right{
 		{"", "namespaces", "get list watch", "access rules select namespaces by label"},
 		{"events.k8s.io", "events", "create patch", "Events stand beside the object they speak of"},
+		{"openreports.io", "reports", "get list create update delete", "who complies, where the cluster has the kind"},
 		{v1alpha1.GroupVersion.Group, "securitypolicies", "get list watch patch", "patch: the finalizer"},
 		{v1alpha1.GroupVersion.Group, "securitypolicies/status", "patch", "what became of it"},
 		{v1alpha1.GroupVersion.Group, "securitypolicies/finalizers", "update", "owner references where OwnerReferencesPermissionEnforcement is on"},

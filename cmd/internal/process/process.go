@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/go-logr/logr"
+	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -30,10 +31,11 @@ func Begin(log logr.Logger, kubeconfig string) (*rest.Config, *runtime.Scheme, e
 	return restConfig, kinds, err
 }
 
-// scheme returns the kinds of Kubernetes and ours.
+// scheme returns the kinds of Kubernetes, ours, and those of openreports.io, which a
+// cluster may have or not.
 func scheme() (*runtime.Scheme, error) {
 	kinds := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, openreports.AddToScheme} {
 		if err := add(kinds); err != nil {
 			return nil, fmt.Errorf("registering the kinds: %w", err)
 		}
