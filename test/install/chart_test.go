@@ -208,13 +208,14 @@ func configuration(t *testing.T, list []*unstructured.Unstructured) *admissionre
 	found := only[admissionregistrationv1.ValidatingWebhookConfiguration](t, list, "ValidatingWebhookConfiguration")
 	g.Expect(found).To(gomega.HaveLen(1))
 	for _, w := range found[0].Webhooks {
-		g.Expect(w.SideEffects).To(gomega.HaveValue(gomega.Equal(admissionregistrationv1.SideEffectClassNone)))
+		g.Expect(*w.SideEffects).To(gomega.BeElementOf(admissionregistrationv1.SideEffectClassNone, admissionregistrationv1.SideEffectClassNoneOnDryRun),
+			"a dry run has none")
 		g.Expect(w.TimeoutSeconds).To(gomega.HaveValue(gomega.BeNumerically("<=", 5)))
 		g.Expect(w.ClientConfig.CABundle).To(gomega.BeEmpty(), "applying it again must not take the trust away")
 		for _, r := range w.Rules {
 			g.Expect(r.APIGroups).To(gomega.Equal([]string{v1alpha1.GroupVersion.Group}), "never asked about unrelated kinds")
 			for _, resource := range r.Resources {
-				g.Expect(resource).To(gomega.BeElementOf("securitypolicies", "zitadelconnections", "mfaresets", "mfaexemptions"))
+				g.Expect(resource).To(gomega.BeElementOf("securitypolicies", "zitadelconnections", "mfaresets", "mfaexemptions", "mfausers"))
 			}
 			if slices.Contains(r.Operations, admissionregistrationv1.Delete) {
 				g.Expect(w.FailurePolicy).To(gomega.HaveValue(gomega.Equal(admissionregistrationv1.Ignore)), "%s: a deletion is never blocked", w.Name)

@@ -23,13 +23,21 @@ const (
 	PathZitadelConnections = "/admission/v1/zitadelconnections"
 	PathMFAResets          = "/admission/v1/mfaresets"
 	PathMFAExemptions      = "/admission/v1/mfaexemptions"
+	PathMFAUsers           = "/admission/v1/mfausers"
 )
 
-// Routes lists the webhooks by their paths.
-func Routes(scheme *runtime.Scheme, c *Cluster) (map[string]http.Handler, error) {
+// Routes lists the webhooks by their paths. watch sees what is asked about policies
+// and users, and the answers.
+func Routes(scheme *runtime.Scheme, c *Cluster, watch func(admission.Handler) admission.Handler) (map[string]http.Handler, error) {
 	routes := map[string]http.Handler{}
+	policies := about(scheme, "securitypolicies", "SecurityPolicy", &SecurityPolicies{Cluster: c})
+	policies.Handler = watch(policies.Handler)
+	// Users are let through; they are asked about only so that their changes are seen.
+	users := &admission.Webhook{Handler: only("mfausers", "MFAUser", watch(admission.HandlerFunc(
+		func(context.Context, admission.Request) admission.Response { return admission.Allowed("") })))}
 	for path, hook := range map[string]*admission.Webhook{
-		PathSecurityPolicies:   about(scheme, "securitypolicies", "SecurityPolicy", &SecurityPolicies{Cluster: c}),
+		PathSecurityPolicies:   policies,
+		PathMFAUsers:           users,
 		PathZitadelConnections: about(scheme, "zitadelconnections", "ZitadelConnection", &ZitadelConnections{Cluster: c}),
 		PathMFAResets:          about(scheme, "mfaresets", "MFAReset", &MFAResets{Cluster: c}),
 		PathMFAExemptions:      about(scheme, "mfaexemptions", "MFAExemption", &MFAExemptions{Cluster: c}),

@@ -14,7 +14,6 @@ import (
 
 	"github.com/neosc/mfa-operator/internal/courier"
 	"github.com/neosc/mfa-operator/internal/kube"
-	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/options"
 	"github.com/neosc/mfa-operator/internal/sealed"
@@ -29,7 +28,7 @@ import (
 const longestSession = 366 * 24 * time.Hour
 
 // setupMFA makes what answers applications, and returns what has to be ready.
-func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook) (http.Handler, map[string]func() error, error) {
+func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger) (http.Handler, map[string]func() error, error) {
 	log := mgr.GetLogger()
 	secrets, err := kube.Secrets(mgr.GetConfig())
 	if err != nil {
@@ -50,17 +49,11 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook) (http.Ha
 		return nil, nil, fmt.Errorf("opening the session keys: %w", err)
 	}
 	vault := sealed.NewVaults(sealed.NewVault(secrets, keys), o.MFA.Namespaces)
-	// The manager appends to these ledgers, too: checkpoints hold the state of this
-	// very fold.
-	ledgers, err := ledger.New(ledger.Config{REST: mgr.GetConfig(), Writer: o.MFA.PodName, Log: log.WithName("ledger")}, mfa.Fold{})
-	if err != nil {
-		return nil, nil, err
-	}
 	post, err := courier.New(courierConfig(&o.MFA), time.Now)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, runnable := range []manager.Runnable{keys, signer, vault, ledgers} {
+	for _, runnable := range []manager.Runnable{keys, signer, vault} {
 		if err := mgr.Add(runnable); err != nil {
 			return nil, nil, fmt.Errorf("adding %T: %w", runnable, err)
 		}

@@ -22,15 +22,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/internal/process"
+	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/options"
 	"github.com/neosc/mfa-operator/internal/policy"
 	"github.com/neosc/mfa-operator/webhook"
 	"github.com/neosc/mfa-operator/webhook/admission"
 	"github.com/neosc/mfa-operator/webhook/certificates"
+	"github.com/neosc/mfa-operator/webhook/changes"
 	"github.com/neosc/mfa-operator/webhook/mfaapi"
 	"github.com/neosc/mfa-operator/webhook/zitadelevents"
 )
@@ -81,13 +85,25 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		return err
 	}
 	published := &admission.Published{}
-	heard, err := listen(ctx, mgr.GetCache(), published)
+	// The manager appends to the same ledgers: checkpoints hold the state of this very
+	// fold.
+	ledgers, err := ledger.New(ledger.Config{REST: mgr.GetConfig(), Writer: o.MFA.PodName, Log: mgr.GetLogger().WithName("ledger")}, mfa.Fold{})
+	if err != nil {
+		return err
+	}
+	witness := changes.New(ledgers, mgr.GetLogger().WithName("changes"))
+	for _, runnable := range []manager.Runnable{ledgers, witness} {
+		if err := mgr.Add(runnable); err != nil {
+			return fmt.Errorf("adding %T: %w", runnable, err)
+		}
+	}
+	heard, err := listen(ctx, mgr.GetCache(), published, witness)
 	if err != nil {
 		return err
 	}
 	routes, err := admission.Routes(mgr.GetScheme(), &admission.Cluster{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Published: published,
-	})
+	}, witness.Watch)
 	if err != nil {
 		return err
 	}
@@ -104,7 +120,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	}
 	checks := map[string]healthz.Checker{"certificate": keeper.Check, "published": heard}
 	if len(o.MFA.Namespaces) > 0 {
-		handler, ready, err := setupMFA(ctx, mgr, o)
+		handler, ready, err := setupMFA(ctx, mgr, o, ledgers)
 		if err != nil {
 			return fmt.Errorf("setting up local verification: %w", err)
 		}
@@ -139,27 +155,40 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	return nil
 }
 
-// listen has the manager's ConfigMaps told to published. The check is ready when
-// all that there were at the start have been.
-func listen(ctx context.Context, informers cache.Informers, published toolscache.ResourceEventHandler) (healthz.Checker, error) {
-	// Its first list comes with the start of the cache, not now.
-	informer, err := informers.GetInformer(ctx, &corev1.ConfigMap{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return nil, fmt.Errorf("watching what the manager publishes: %w", err)
-	}
-	registration, err := informer.AddEventHandler(published)
-	if err != nil {
-		return nil, fmt.Errorf("watching what the manager publishes: %w", err)
-	}
-	// These are asked for by the first request otherwise.
-	for _, obj := range []client.Object{&v1alpha1.SecurityPolicy{}, &v1alpha1.ZitadelConnection{}, &v1alpha1.MFAUser{}, &corev1.Namespace{}} {
-		if _, err := informers.GetInformer(ctx, obj, cache.BlockUntilSynced(false)); err != nil {
-			return nil, fmt.Errorf("watching %T: %w", obj, err)
+// listen has the manager's ConfigMaps told to published, and changes to witness.
+// The check is ready when all that there was at the start has been.
+func listen(ctx context.Context, informers cache.Informers, published, witness toolscache.ResourceEventHandler) (healthz.Checker, error) {
+	var registrations []toolscache.ResourceEventHandlerRegistration
+	for _, one := range []struct {
+		obj     client.Object
+		handler toolscache.ResourceEventHandler
+	}{
+		{&corev1.ConfigMap{}, published},
+		{&v1alpha1.SecurityPolicy{}, witness},
+		{&v1alpha1.MFAUser{}, witness},
+		// These are asked for by the first request otherwise.
+		{&v1alpha1.ZitadelConnection{}, nil},
+		{&corev1.Namespace{}, nil},
+	} {
+		// Its first list comes with the start of the cache, not now.
+		informer, err := informers.GetInformer(ctx, one.obj, cache.BlockUntilSynced(false))
+		if err != nil {
+			return nil, fmt.Errorf("watching %T: %w", one.obj, err)
 		}
+		if one.handler == nil {
+			continue
+		}
+		registration, err := informer.AddEventHandler(one.handler)
+		if err != nil {
+			return nil, fmt.Errorf("watching %T: %w", one.obj, err)
+		}
+		registrations = append(registrations, registration)
 	}
 	return func(*http.Request) error {
-		if !registration.HasSynced() {
-			return errors.New("what the manager publishes has not been read yet")
+		for _, r := range registrations {
+			if !r.HasSynced() {
+				return errors.New("policies, users and what the manager publishes have not all been read yet")
+			}
 		}
 		return nil
 	}, nil
