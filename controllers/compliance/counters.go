@@ -76,4 +76,3 @@ func userOf(obj client.Object) *v1alpha1.MFAUser {
 	u, _ := obj.(*v1alpha1.MFAUser)
 	return u
 }
-

@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/ledger"
 )
 
 // What internal/ledger needs to append on our behalf.
@@ -225,7 +224,7 @@ func (w *Witness) append(ctx context.Context, c *change) {
 	switch {
 	case err == nil:
 		w.queue.Forget(c)
-	case errors.Is(err, audit.ErrInvalid), errors.Is(err, ledger.ErrRefused), w.queue.NumRequeues(c) >= attempts:
+	case errors.Is(err, audit.ErrInvalid), w.queue.NumRequeues(c) >= attempts:
 		w.queue.Forget(c)
 		w.log.Error(err, "Who made a change is not in the ledger", "action", c.record.Action, "subject", c.record.Subject, "actor", c.record.Actor)
 	default:
