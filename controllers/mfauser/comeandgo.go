@@ -33,6 +33,20 @@ func (r *Reconciler) welcome(ctx context.Context, u *v1alpha1.MFAUser) error {
 	return nil
 }
 
+// endWhatSuspensionEnds records that a local user was suspended, by which their
+// sessions and links end for good. That none is accepted meanwhile is the webhook's
+// business. Until the status has been written, this is told again; the ledger takes
+// it once.
+func (r *Reconciler) endWhatSuspensionEnds(ctx context.Context, u *v1alpha1.MFAUser) error {
+	if u.Spec.Suspended == nil || !*u.Spec.Suspended || u.Status.Phase == v1alpha1.UserSuspended {
+		return nil
+	}
+	if err := r.Ledgers.Record(ctx, u.Namespace, mfa.Suspension(string(u.UID), u.Generation)); err != nil {
+		return fmt.Errorf("recording a suspension: %w", err)
+	}
+	return nil
+}
+
 // removalPatience is how long a user who goes waits for the ledger to take it.
 const removalPatience = 10 * time.Minute
 

@@ -57,6 +57,10 @@ func (r *Reconciler) lookLocally(ctx context.Context, u *v1alpha1.MFAUser) (time
 		r.rooms.namesChanged(key)
 		return time.Time{}, fmt.Errorf("reading the ledger of %s: %w", u.Namespace, err)
 	}
+	if err := r.endWhatSuspensionEnds(ctx, u); err != nil {
+		r.rooms.namesChanged(key)
+		return time.Time{}, err
+	}
 	names := namesShown(u)
 	if readNames {
 		if names, err = r.names(ctx, u, names); err != nil {

@@ -268,10 +268,27 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, p Person, r Rules, c Con
 	if err != nil {
 		return Confirmed{}, err
 	}
-	var t enrolmentToken
-	err = s.open(w.Owner, purposeEnrolment, c.Token, &t)
-	if err != nil && !errors.Is(err, errBadToken) {
+	factor, records, err := s.confirm(ctx, p, w, r, c, func(a *enrolmentAttempt) (err error) {
+		a.plan, err = s.newPlan(r, a.token.Method, a.amr, a.uv, c.Audience)
+		return err
+	})
+	if err != nil {
 		return Confirmed{}, err
+	}
+	session, err := s.sign(w, records)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	return Confirmed{Session: session, Factor: factor}, nil
+}
+
+// confirm proves a factor and has it recorded, together with what complete plans
+// to come of it.
+func (s *Service) confirm(ctx context.Context, p Person, w who, r Rules, c Confirmation, complete func(*enrolmentAttempt) error) (Factor, []audit.Record, error) {
+	var t enrolmentToken
+	err := s.open(w.Owner, purposeEnrolment, c.Token, &t)
+	if err != nil && !errors.Is(err, errBadToken) {
+		return Factor{}, nil, err
 	}
 	a := enrolmentAttempt{
 		act: newAct(s.record(audit.FactorEnrolled, w, r, t.Method, c.From), p, r), rules: r, token: t,
@@ -281,32 +298,25 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, p Person, r Rules, c Con
 	if err != nil {
 		a.reason = ReasonBadToken
 	} else if err := s.prove(ctx, p, w, r, c, &a, &credential); err != nil {
-		return Confirmed{}, err
+		return Factor{}, nil, err
 	}
-	if a.plan, err = s.newPlan(r, t.Method, a.amr, a.uv, c.Audience); err != nil {
-		return Confirmed{}, err
+	if err := complete(&a); err != nil {
+		return Factor{}, nil, err
 	}
 	if err := s.keepFirst(ctx, w, &a, credential); err != nil {
-		return Confirmed{}, err
+		return Factor{}, nil, err
 	}
 	records, err := s.append(ctx, w, a)
 	if err != nil {
-		return Confirmed{}, err
+		return Factor{}, nil, err
 	}
 	record, err := accepted(records, audit.FactorEnrolled)
 	if errors.Is(err, ErrDenied) && slices.Contains(enrolmentRules, record.Reason) {
-		return Confirmed{}, &NotAllowedError{record.Reason}
+		err = &NotAllowedError{record.Reason}
 	}
-	if err != nil {
-		return Confirmed{}, err
-	}
-	session, err := s.sign(w, records)
-	if err != nil {
-		return Confirmed{}, err
-	}
-	return Confirmed{Session: session, Factor: Factor{
+	return Factor{
 		ID: credential.ID, Method: credential.Method, Name: credential.Name, AddedAt: record.Time, AAGUID: credential.AAGUID,
-	}}, nil
+	}, records, err
 }
 
 // enrolmentRules are the reasons that may be told: they are about the rules, not
@@ -327,6 +337,9 @@ func (s *Service) keepFirst(ctx context.Context, w who, a *enrolmentAttempt, c C
 	err := s.Ledger.Read(ctx, w.Namespace, func(state audit.State[Entry]) {
 		now := s.Clock()
 		u := UserAt(state, w.subject(), now)
+		if left, _ := u.CodesLeft(); left > 0 {
+			a.codes = nil // those still count
+		}
 		if outcome, reason = a.verdict(state, &u, now); u.Lock != nil && !u.Lock.over(now) || a.suspended || !u.Removed.IsZero() {
 			outcome, reason = audit.Failed, ReasonLocked
 		}
@@ -336,7 +349,10 @@ func (s *Service) keepFirst(ctx context.Context, w who, a *enrolmentAttempt, c C
 	}
 	switch outcome {
 	case audit.Succeeded:
-		return s.add(ctx, w, c)
+		if err := s.add(ctx, w, c); err != nil || a.codes == nil {
+			return err
+		}
+		return s.add(ctx, w, *a.codes)
 	case audit.Replayed:
 		return nil // it stays one
 	default:
@@ -429,8 +445,9 @@ type enrolmentAttempt struct {
 	evidence
 	rules      Rules
 	token      enrolmentToken
-	plan       plan
-	right      bool // what was shown is
+	plan       plan        // of a session; none: there is to be no session
+	codes      *Credential // recovery codes that come along; nil: none do
+	right      bool        // what was shown is
 	step       int64
 	counter    uint32
 	credential string // hash of a WebAuthn credential's id
@@ -461,7 +478,16 @@ func (a enrolmentAttempt) judge(state audit.State[Entry], now time.Time) ([]audi
 			r.Details = append(r.Details, numberDetail(detailCounter, int64(a.counter)), detail(detailCredential, a.credential))
 		default:
 		}
-		return append([]audit.Record{r}, a.plan.issue(a.act, u, now)...)
+		records := []audit.Record{r}
+		if a.plan.id != "" {
+			records = append(records, a.plan.issue(a.act, u, now)...)
+		}
+		if left, _ := u.CodesLeft(); a.codes != nil && left == 0 {
+			issued := as(a.record, audit.RecoveryCodesIssued, "", detail(detailFactor, a.codes.ID), numberDetail(detailCodes, recoveryCodes))
+			issued.Method = string(RecoveryCodes)
+			records = append(records, issued)
+		}
+		return records
 	})
 }
 

@@ -213,7 +213,8 @@ func unlocked(_ audit.Entries[Entry], u *User, r audit.Record) {
 	u.Lock, u.Failures = nil, nil
 }
 
-func suspended(_ audit.Entries[Entry], u *User, _ audit.Record) { u.Sessions = nil }
+// suspended ends what would otherwise come back with the end of the suspension.
+func suspended(_ audit.Entries[Entry], u *User, _ audit.Record) { u.Sessions, u.Live = nil, nil }
 
 func userRemoved(state audit.Entries[Entry], u *User, r audit.Record) {
 	drop(state, u, func(FactorState) bool { return true })

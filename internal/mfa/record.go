@@ -172,6 +172,15 @@ func Gone(uid, name string) audit.Record {
 	}
 }
 
+// Suspension is the record that an administrator suspended a user, by which the fold
+// ends what would come back with the end of the suspension: sessions, links and
+// codes that were sent. It is taken once for each generation of the MFAUser.
+func Suspension(uid string, generation int64) audit.Record {
+	origin := Once(uid, "suspended")
+	origin.Sequence = generation
+	return audit.Record{Action: audit.UserSuspended, Outcome: audit.Succeeded, Reason: ReasonAdministrator, Subject: uid, Origin: origin}
+}
+
 // oursPrefix is that of the origins of what we did to a user ourselves.
 const oursPrefix = "mfauser/"
 

@@ -49,26 +49,12 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.newID()
+	codes, credential, err := s.newRecoveryCodes(w)
 	if err != nil {
 		return nil, err
 	}
-	codes := make([]string, recoveryCodes)
-	secret := recoverySecret{MACs: make([][]byte, recoveryCodes)}
-	for i := range codes {
-		if codes[i], err = s.newRecoveryCode(); err != nil {
-			return nil, err
-		}
-		if secret.KeyID, secret.MACs[i], err = s.Sealer.Hash(w.Owner, purposeRecovery, []byte(plainRecovery(codes[i]))); err != nil {
-			return nil, unavailable("hashing recovery codes", err)
-		}
-	}
-	text, err := json.Marshal(secret)
-	if err != nil {
-		return nil, unavailable("keeping recovery codes", err)
-	}
 	attempt := codesAttempt{
-		act: newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: id,
+		act: newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID,
 	}
 	// Asked first, so that who may not leaves nothing behind in the vault.
 	var old []string
@@ -83,7 +69,6 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 	if err != nil {
 		return nil, err
 	}
-	credential := Credential{ID: id, Method: RecoveryCodes, AddedAt: s.Clock().UTC(), Secret: text}
 	if err := s.add(ctx, w, credential); err != nil {
 		return nil, err
 	}
@@ -94,6 +79,29 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 		return nil, err
 	}
 	return codes, nil
+}
+
+// newRecoveryCodes makes a set: the codes to show, and what is kept of them.
+func (s *Service) newRecoveryCodes(w who) ([]string, Credential, error) {
+	credential := Credential{Method: RecoveryCodes, AddedAt: s.Clock().UTC()}
+	var err error
+	if credential.ID, err = s.newID(); err != nil {
+		return nil, credential, err
+	}
+	codes := make([]string, recoveryCodes)
+	secret := recoverySecret{MACs: make([][]byte, recoveryCodes)}
+	for i := range codes {
+		if codes[i], err = s.newRecoveryCode(); err != nil {
+			return nil, credential, err
+		}
+		if secret.KeyID, secret.MACs[i], err = s.Sealer.Hash(w.Owner, purposeRecovery, []byte(plainRecovery(codes[i]))); err != nil {
+			return nil, credential, unavailable("hashing recovery codes", err)
+		}
+	}
+	if credential.Secret, err = json.Marshal(secret); err != nil {
+		return nil, credential, unavailable("keeping recovery codes", err)
+	}
+	return codes, credential, nil
 }
 
 // codesAttempt wants new recovery codes to take the place of the old.

@@ -68,6 +68,7 @@ func TestWhatEndsASession(t *testing.T) {
 			}
 		}, true},
 		{"the user is suspended", func(w *world, _ mfa.Session) { w.alice.Suspended = true }, false},
+		{"the user was suspended, and is not any more", func(w *world, _ mfa.Session) { w.record(mfa.Suspension(w.alice.UID, 2)) }, false},
 		{"the method is not allowed any more", func(w *world, _ mfa.Session) { w.rules.Methods = []mfa.Method{mfa.WebAuthn} }, false},
 		{"its lifetime was shortened, and is over", func(w *world, _ mfa.Session) {
 			w.rules.SecondFactor = time.Minute
