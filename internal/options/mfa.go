@@ -3,6 +3,7 @@ package options
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,8 +27,13 @@ type MFA struct {
 	// WebAuthn is not offered. Origins are the exact origins that may ask.
 	RelyingPartyID, RelyingPartyName string
 	Origins                          []string
-	Email                            Email
-	SMS                              SMS
+	// PublicURL is the origin under which browsers reach the enrolment page; empty:
+	// there is no page. PageProxies are the networks of those in front of it whose
+	// X-Forwarded-For is believed.
+	PublicURL   string
+	PageProxies []netip.Prefix
+	Email       Email
+	SMS         SMS
 }
 
 // Email says how codes are sent by e-mail; without Host they are not. See
@@ -56,6 +62,8 @@ func (o *MFA) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RelyingPartyID, "webauthn-rp-id", "", "domain WebAuthn credentials are made for, such as example.com; without, WebAuthn is not offered to local users")
 	flags.StringVar(&o.RelyingPartyName, "webauthn-rp-name", "", "name of the relying party, for people (default: the domain)")
 	flags.StringSliceVar(&o.Origins, "webauthn-origin", nil, "exact origin that may ask for WebAuthn, such as https://login.example.com; can be given more than once (default: https:// and the domain)")
+	flags.StringVar(&o.PublicURL, "mfa-public-url", "", "scheme, host and port under which browsers reach the page of enrolment links, such as https://mfa.example.com; at or below --webauthn-rp-id; without, there is no page")
+	flags.Var(prefixes{&o.PageProxies}, "mfa-page-proxy", "network of a proxy in front of the page whose X-Forwarded-For is believed, such as 10.0.0.0/8; can be given more than once (default: none, and whoever connects is the client)")
 	flags.StringVar(&o.Email.Host, "smtp-host", "", "SMTP server for codes by e-mail; without, they are not offered to local users")
 	flags.IntVar(&o.Email.Port, "smtp-port", 0, "its port (default: 587 for StartTLS, 465 for Implicit)")
 	flags.StringVar(&o.Email.TLS, "smtp-tls", "StartTLS", "StartTLS or Implicit")
@@ -81,6 +89,9 @@ func (o *MFA) complete(dnsName string) {
 	if o.RelyingPartyID != "" && len(o.Origins) == 0 {
 		o.Origins = []string{"https://" + o.RelyingPartyID}
 	}
+	if o.RelyingPartyID != "" && o.PublicURL != "" && !slices.Contains(o.Origins, o.PublicURL) {
+		o.Origins = append(o.Origins, o.PublicURL)
+	}
 	if o.RelyingPartyName == "" {
 		o.RelyingPartyName = o.RelyingPartyID
 	}
@@ -105,12 +116,36 @@ func (o *MFA) validate() []error {
 	if o.RelyingPartyID == "" && len(o.Origins) > 0 {
 		errs = append(errs, errors.New("--webauthn-origin needs --webauthn-rp-id"))
 	}
+	if o.PublicURL != "" {
+		if err := o.checkPublicURL(); err != nil {
+			errs = append(errs, fmt.Errorf("--mfa-public-url %q: %w", o.PublicURL, err))
+		}
+	}
 	for _, origin := range o.Origins {
+		if origin == o.PublicURL {
+			continue
+		}
 		if err := checkOrigin(origin, o.RelyingPartyID); err != nil {
 			errs = append(errs, fmt.Errorf("--webauthn-origin %q: %w", origin, err))
 		}
 	}
 	return errs
+}
+
+// checkPublicURL holds the page's origin to that of the relying party: elsewhere
+// no browser would make a key for it.
+func (o *MFA) checkPublicURL() error {
+	domain := o.RelyingPartyID
+	if u, err := url.Parse(o.PublicURL); domain == "" && err == nil {
+		domain = u.Hostname()
+	}
+	if len(o.Namespaces) == 0 {
+		return errors.New("needs --mfa-namespace: there is nobody to enrol")
+	}
+	if o.PublicURL != strings.ToLower(o.PublicURL) || strings.HasSuffix(o.PublicURL, ":443") {
+		return errors.New("must be as browsers write it: in lower case, and without the usual port")
+	}
+	return checkOrigin(o.PublicURL, domain)
 }
 
 // checkOrigin holds an origin to what browsers accept for a relying party: HTTPS,
@@ -125,5 +160,21 @@ func checkOrigin(origin, domain string) error {
 	case u.Hostname() != domain && !strings.HasSuffix(u.Hostname(), "."+domain):
 		return fmt.Errorf("must be %s or a domain below it", domain)
 	}
+	return nil
+}
+
+// prefixes is a flag that can be given more than once.
+type prefixes struct{ list *[]netip.Prefix }
+
+func (p prefixes) String() string { return "" }
+
+func (p prefixes) Type() string { return "network" }
+
+func (p prefixes) Set(text string) error {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || prefix != prefix.Masked() {
+		return fmt.Errorf("%q is no network such as 10.0.0.0/8", text)
+	}
+	*p.list = append(*p.list, prefix)
 	return nil
 }

@@ -2,6 +2,7 @@ package options_test
 
 import (
 	"errors"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,13 +39,15 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--webauthn-origin=https://login.example.com", "--smtp-host=mail", "--smtp-port=465", "--smtp-tls=Implicit", "--smtp-ca-file=/ca",
 		"--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c", "--email-subject=Code", "--sms-gateway-url=https://sms",
 		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
+		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
 		CertificateSecret: "s", Configuration: "c", ClientCAFile: "/tmp/ca",
 		MFA: options.MFA{
 			Namespaces: []string{"a", "b"}, PodName: "p", Issuer: "https://mfa.example",
-			RelyingPartyID: "example.com", RelyingPartyName: "Example", Origins: []string{"https://login.example.com"},
+			RelyingPartyID: "example.com", RelyingPartyName: "Example", Origins: []string{"https://login.example.com", "https://mfa.example.com"},
+			PublicURL: "https://mfa.example.com", PageProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 			Email: options.Email{
 				Host: "mail", Port: 465, TLS: "Implicit", CAFile: "/ca", UsernameFile: "/u", PasswordFile: "/p", From: "a@b.c", Subject: "Code",
 			},
@@ -85,6 +88,14 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--webauthn-rp-id=a.example --webauthn-origin=https://b.example", []string{"--webauthn-origin", "a.example"}, "no browser would take it"},
 		{"--webauthn-rp-id=a.example --webauthn-origin=http://a.example", []string{"--webauthn-origin", "https"}, "nor this"},
 		{"--webauthn-rp-id=a.example --webauthn-origin=https://a.example/login", []string{"--webauthn-origin"}, "an origin has no path"},
+		{"--mfa-public-url=https://mfa.example.com", []string{"--mfa-public-url", "--mfa-namespace"}, "a page for nobody"},
+		{"--mfa-namespace=a --webauthn-rp-id=a.example --mfa-public-url=https://b.example", []string{"--mfa-public-url", "a.example"}, "no browser would make a key there"},
+		{"--mfa-namespace=a --mfa-public-url=https://b.example/mfa", []string{"--mfa-public-url"}, "the page is at a path of its own"},
+		{"--mfa-namespace=a --mfa-public-url=http://b.example", []string{"--mfa-public-url", "https"}, "the link would be read on the way"},
+		{"--mfa-namespace=a --mfa-public-url=https://B.example", []string{"--mfa-public-url", "lower case"}, "browsers name another origin"},
+		{"--mfa-namespace=a --mfa-public-url=https://b.example:443", []string{"--mfa-public-url", "port"}, "the same"},
+		{"--mfa-page-proxy=10.0.0.1", []string{"--mfa-page-proxy"}, "one address, or all that begin so?"},
+		{"--mfa-page-proxy=10.0.0.1/8", []string{"--mfa-page-proxy"}, "the same"},
 		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
 		{"--leader-elect", []string{"leader-elect"}, "there is no leader"},

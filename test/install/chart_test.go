@@ -3,6 +3,7 @@ package install
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -364,7 +365,7 @@ func TestChartValues(t *testing.T) {
 			},
 		},
 		"local users": {
-			set(`localUsers={"namespaces":["shop","blog"],"issuer":"https://mfa.example.com","webauthn":{"rpID":"example.com","rpName":"Example","origins":["https://login.example.com"]},`+
+			set(`localUsers={"namespaces":["shop","blog"],"issuer":"https://mfa.example.com","page":{"publicURL":"https://mfa.example.com","proxies":["10.0.0.0/8"]},"webauthn":{"rpID":"example.com","rpName":"Example","origins":["https://login.example.com"]},`+
 				`"email":{"host":"smtp.example.com","port":2465,"tls":"Implicit","from":"ACME, sign-in <no-reply@example.com>","subject":"Your code","secretName":"smtp","customCA":true},`+
 				`"sms":{"url":"https://sms.example.com/send","prefixes":["+49","+43"],"secretName":"gateway","token":true,"customCA":true}}`,
 				`webhook.serviceAccount={"create":false,"name":"theirs"}`),
@@ -373,7 +374,9 @@ func TestChartValues(t *testing.T) {
 				g.Expect(webhookPod(t, pod).MFA).To(gomega.And(
 					gomega.HaveField("Namespaces", []string{"shop", "blog"}), gomega.HaveField("Issuer", "https://mfa.example.com"),
 					gomega.HaveField("RelyingPartyID", "example.com"), gomega.HaveField("RelyingPartyName", "Example"),
-					gomega.HaveField("Origins", []string{"https://login.example.com"}),
+					gomega.HaveField("Origins", []string{"https://login.example.com", "https://mfa.example.com"}),
+					gomega.HaveField("PublicURL", "https://mfa.example.com"),
+					gomega.HaveField("PageProxies", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}),
 					gomega.HaveField("Email", options.Email{
 						Host: "smtp.example.com", Port: 2465, TLS: "Implicit", CAFile: "/etc/mfa/email/ca.crt",
 						UsernameFile: "/etc/mfa/email/username", PasswordFile: "/etc/mfa/email/password",
@@ -508,6 +511,8 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`localUsers.namespaces=["default"]`, "localUsers.namespaces", "the release's own: the webhook could read the credentials for Zitadel"},
 		{`localUsers.namespace=["shop"]`, "namespace", "a typing error"},
 		{`localUsers.issuer="http://mfa.example.com"`, "/localUsers/issuer", "the webhook would refuse to start"},
+		{`localUsers.page.publicURL="http://mfa.example.com"`, "/localUsers/page/publicURL", "links would be read on the way"},
+		{`localUsers.page.proxies=["10.0.0.1"]`, "/localUsers/page/proxies/0", "the webhook would refuse to start"},
 		{`localUsers.webauthn={"origins":["https://example.com"]}`, "/localUsers/webauthn/origins", "origins of no relying party"},
 		{`localUsers.webauthn={"rpID":"example.com","origins":["https://example.com/login"]}`, "/localUsers/webauthn/origins/0", "no origin has a path"},
 		{`localUsers.email={"host":"smtp.example.com"}`, "/localUsers/email/from", "codes need a sender"},

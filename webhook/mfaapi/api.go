@@ -32,7 +32,7 @@ type Verifier interface {
 	Unlock(ctx context.Context, p mfa.Person, from mfa.From) error
 }
 
-// API answers applications. All fields have to be set.
+// API answers applications. All fields but LinkURL have to be set.
 type API struct {
 	Verifier  Verifier
 	Directory *Directory
@@ -42,7 +42,10 @@ type API struct {
 	Rights authorizer.Authorizer
 	// Keys returns the JSON Web Key Set (RFC 7517) with which sessions are checked.
 	Keys func() (json.RawMessage, error)
-	Log  logr.Logger
+	// LinkURL is the address of the page where a link's token is spent. Nil: there is
+	// no page.
+	LinkURL func(namespace, token string) string
+	Log     logr.Logger
 }
 
 // Audience is the one a caller's token must be for.

@@ -108,6 +108,7 @@ type linkResponse struct {
 	Body   struct {
 		Token     string    `json:"token" doc:"Lets its bearer enrol one factor. Secret."`
 		ExpiresAt time.Time `json:"expiresAt"`
+		URL       string    `json:"url,omitempty" doc:"The page where the user spends it, to be sent to them and nobody else. Unset: there is no page. Secret."`
 	}
 }
 
@@ -120,5 +121,8 @@ func (a *API) startLink(ctx context.Context, s subject, in *linkRequest) (*linkR
 	}
 	out := &linkResponse{Status: created}
 	out.Body.Token, out.Body.ExpiresAt = link.Token, link.ExpiresAt.UTC()
+	if a.LinkURL != nil {
+		out.Body.URL = a.LinkURL(s.person.Namespace, link.Token)
+	}
 	return out, nil
 }

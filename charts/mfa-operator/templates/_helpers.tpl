@@ -55,6 +55,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .namespaces }}
 {{- range .namespaces }}{{ $flags = append $flags (printf "--mfa-namespace=%s" .) }}{{ end }}
 {{- with .issuer }}{{ $flags = append $flags (printf "--mfa-issuer=%s" .) }}{{ end }}
+{{- with .page }}
+{{- with .publicURL }}{{ $flags = append $flags (printf "--mfa-public-url=%s" .) }}{{ end }}
+{{- range .proxies }}{{ $flags = append $flags (printf "--mfa-page-proxy=%s" .) }}{{ end }}
+{{- end }}
 {{- with .webauthn }}
 {{- with .rpID }}{{ $flags = append $flags (printf "--webauthn-rp-id=%s" .) }}{{ end }}
 {{- with .rpName }}{{ $flags = append $flags (printf "--webauthn-rp-name=%s" .) }}{{ end }}

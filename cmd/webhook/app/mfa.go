@@ -19,6 +19,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/sealed"
 	"github.com/neosc/mfa-operator/internal/signing"
 	"github.com/neosc/mfa-operator/webhook/mfaapi"
+	"github.com/neosc/mfa-operator/webhook/pages"
 )
 
 // What internal/ledger, internal/sealed and internal/signing need is asked for
@@ -27,8 +28,9 @@ import (
 // longestSession is the longest lifetime a policy can give, and some.
 const longestSession = 366 * 24 * time.Hour
 
-// setupMFA makes what answers applications, and returns what has to be ready.
-func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger) (http.Handler, map[string]func() error, error) {
+// setupMFA makes what answers applications and browsers, by the patterns of
+// http.ServeMux, and returns what has to be ready.
+func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger) (map[string]http.Handler, map[string]func() error, error) {
 	log := mgr.GetLogger()
 	secrets, err := kube.Secrets(mgr.GetConfig())
 	if err != nil {
@@ -69,19 +71,37 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	if err != nil {
 		return nil, nil, fmt.Errorf("setting up authorization: %w", err)
 	}
+	service := &mfa.Service{
+		Vault: vault, Sealer: keys, Signer: signer, Courier: post, Ledger: ledgers,
+		Issuer: o.MFA.Issuer, Clock: time.Now, Rand: rand.Reader,
+	}
+	directory := &mfaapi.Directory{
+		Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Served: vault.Serves, Now: time.Now,
+		RelyingParty: mfaapi.RelyingParty{ID: o.MFA.RelyingPartyID, Name: o.MFA.RelyingPartyName, Origins: o.MFA.Origins},
+	}
 	api := &mfaapi.API{
-		Verifier: &mfa.Service{
-			Vault: vault, Sealer: keys, Signer: signer, Courier: post, Ledger: ledgers,
-			Issuer: o.MFA.Issuer, Clock: time.Now, Rand: rand.Reader,
-		},
-		Directory: &mfaapi.Directory{
-			Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Served: vault.Serves, Now: time.Now,
-			RelyingParty: mfaapi.RelyingParty{ID: o.MFA.RelyingPartyID, Name: o.MFA.RelyingPartyName, Origins: o.MFA.Origins},
-		},
-		Callers: callers, Rights: rights, Log: log.WithName("mfaapi"),
+		Verifier: service, Directory: directory, Callers: callers, Rights: rights, Log: log.WithName("mfaapi"),
 		Keys: func() (json.RawMessage, error) { return json.Marshal(signer.JWKS()) },
 	}
-	return api.Handler(), map[string]func() error{
+	routes := map[string]http.Handler{}
+	if origin := o.MFA.PublicURL; origin != "" {
+		api.LinkURL = func(namespace, token string) string { return pages.Link(origin, namespace, token) }
+		page, err := (&pages.Pages{
+			Verifier: service, People: directory, Origin: origin, Name: o.MFA.RelyingPartyName, Proxies: o.MFA.PageProxies,
+			Log: log.WithName("pages"),
+		}).Handler()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, prefix := range pages.Prefixes {
+			routes[prefix] = page
+		}
+	}
+	answering := api.Handler()
+	for _, prefix := range mfaapi.Prefixes {
+		routes[prefix] = answering
+	}
+	return routes, map[string]func() error{
 		"sealing-keys": keys.Check, "session-keys": signer.Check, "credentials": vault.Check,
 	}, nil
 }

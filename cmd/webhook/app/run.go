@@ -120,12 +120,12 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	}
 	checks := map[string]healthz.Checker{"certificate": keeper.Check, "published": heard}
 	if len(o.MFA.Namespaces) > 0 {
-		handler, ready, err := setupMFA(ctx, mgr, o, ledgers)
+		answered, ready, err := setupMFA(ctx, mgr, o, ledgers)
 		if err != nil {
 			return fmt.Errorf("setting up local verification: %w", err)
 		}
-		for _, prefix := range mfaapi.Prefixes {
-			mux.Handle(prefix, handler)
+		for pattern, handler := range answered {
+			mux.Handle(pattern, handler)
 		}
 		for name, check := range ready {
 			checks[name] = func(*http.Request) error { return check() }
