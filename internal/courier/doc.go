@@ -8,6 +8,7 @@
 //	config.go   what may be configured, and what is refused
 //	courier.go  mfa.Courier
 //	mail.go     an e-mail
+//	notices.go  mfa.Notifier, by e-mail, behind a queue
 //	sms.go      a signed request to the gateway
 //	text.go     what users read
 package courier

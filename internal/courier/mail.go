@@ -36,7 +36,12 @@ func newMailer(e Email, clock func() time.Time) (*mailer, error) {
 }
 
 func (m *mailer) send(ctx context.Context, code mfa.Message) error {
-	letter, err := m.letter(code)
+	return m.post(ctx, code.To, m.Subject, longText(code))
+}
+
+// post hands one e-mail over.
+func (m *mailer) post(ctx context.Context, to, subject, text string) error {
+	letter, err := m.letter(to, subject, text)
 	if err != nil {
 		return err
 	}
@@ -92,19 +97,19 @@ func because(ctx context.Context, err error) string {
 
 // letter is the e-mail. Whatever is in it has been checked not to break out of
 // its header.
-func (m *mailer) letter(code mfa.Message) (*mail.Msg, error) {
-	to, err := netmail.ParseAddress(code.To)
-	if err != nil || to.Address != code.To || !isLine(code.To) {
+func (m *mailer) letter(address, subject, text string) (*mail.Msg, error) {
+	to, err := netmail.ParseAddress(address)
+	if err != nil || to.Address != address || !isLine(address) {
 		return nil, errors.New("the address is none")
 	}
 	letter := mail.NewMsg()
 	letter.FromMailAddress(m.from)
 	letter.ToMailAddress(to)
-	letter.Subject(m.Subject)
+	letter.Subject(subject)
 	letter.SetDateWithValue(m.clock())
 	letter.SetMessageIDWithValue(rand.Text() + "@" + m.domain()) // a host's name would tell of the inside
 	letter.SetGenHeader("Auto-Submitted", "auto-generated")
-	letter.SetBodyString(mail.TypeTextPlain, longText(code))
+	letter.SetBodyString(mail.TypeTextPlain, text)
 	return letter, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
@@ -31,6 +32,56 @@ It ends at %s, and works once. Give it to nobody: nobody who helps you needs it.
 
 If you are not signing in just now, somebody else knows your password. Change it.
 `, forApplication(m), m.Code, m.ExpiresAt.UTC().Format(ends))
+}
+
+// noticeSubject is that of every notice.
+const noticeSubject = "Your second factor: please check"
+
+// noticeText is what an e-mail says of a change.
+func noticeText(n mfa.Notice) string {
+	return fmt.Sprintf(`%s, on %s.
+
+If it was you, there is nothing to do.
+
+If it was not, somebody else may be signing in in your name: change your password, and tell whoever looks after
+your sign-in at once. Nobody will ask you for a code because of this message, and there is no link in it to follow.
+`, happened(n), n.At.UTC().Format("2 January 2006 at 15:04 MST"))
+}
+
+// happened says what somebody did, as users read it.
+func happened(n mfa.Notice) string {
+	switch n.Event {
+	case audit.EnrolmentLinkIssued:
+		return "A link was made with which a second factor can be set up for you"
+	case audit.FactorEnrolled:
+		return "A second factor was set up for you: " + called(n.Method)
+	case audit.FactorRemoved:
+		return "A second factor of yours was removed: " + called(n.Method)
+	case audit.RecoveryCodesIssued:
+		return "New recovery codes were made for you; earlier ones are void"
+	case audit.RecoveryCodeUsed:
+		return "One of your recovery codes was used to sign in; it is void now"
+	default:
+		return "Your second factor was changed"
+	}
+}
+
+// called is a method, in words of users.
+func called(m mfa.Method) string {
+	switch m {
+	case mfa.WebAuthn:
+		return "a security key or passkey"
+	case mfa.TOTP:
+		return "an authenticator app"
+	case mfa.Email:
+		return "codes by e-mail"
+	case mfa.SMS:
+		return "codes by SMS"
+	case mfa.RecoveryCodes:
+		return "recovery codes"
+	default:
+		return "one of a kind that is not known here"
+	}
 }
 
 func forApplication(m mfa.Message) string {

@@ -314,6 +314,7 @@ func (s *Service) confirm(ctx context.Context, p Person, w who, r Rules, c Confi
 	if errors.Is(err, ErrDenied) && slices.Contains(enrolmentRules, record.Reason) {
 		err = &NotAllowedError{record.Reason}
 	}
+	s.notify(p, records)
 	return Factor{
 		ID: credential.ID, Method: credential.Method, Name: credential.Name, AddedAt: record.Time, AAGUID: credential.AAGUID,
 	}, records, err

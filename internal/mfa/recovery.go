@@ -72,7 +72,7 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 	if err := s.add(ctx, w, credential); err != nil {
 		return nil, err
 	}
-	if err := s.permitted(ctx, w, attempt); err != nil {
+	if err := s.permitted(ctx, p, w, attempt); err != nil {
 		return nil, err
 	}
 	if err := s.forget(ctx, w, old...); err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // Service does local verification. It does the expensive and the random part,
-// asks the ledger, and answers what the records say. All fields but Metadata and
-// Courier have to be set; it may be used by many at once.
+// asks the ledger, and answers what the records say. All fields but Metadata,
+// Courier and Notifier have to be set; it may be used by many at once.
 type Service struct {
 	// Vault keeps the factors.
 	Vault Vault
@@ -19,6 +19,8 @@ type Service struct {
 	Signer Signer
 	// Courier sends codes. Nil: Email and SMS are not offered.
 	Courier Courier
+	// Notifier tells users of changes to their factors. Nil: nobody does.
+	Notifier Notifier
 	// Ledger judges and records.
 	Ledger Ledger
 	// Metadata has the roots that attestations lead to. Nil: no attestation is

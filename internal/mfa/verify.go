@@ -88,6 +88,7 @@ func (s *Service) Verify(ctx context.Context, p Person, r Rules, proof Proof) (S
 	if err != nil {
 		return Session{}, err
 	}
+	s.notify(p, records)
 	if _, err := accepted(records, action); err != nil {
 		return Session{}, err
 	}

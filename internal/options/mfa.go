@@ -64,7 +64,7 @@ func (o *MFA) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.Origins, "webauthn-origin", nil, "exact origin that may ask for WebAuthn, such as https://login.example.com; can be given more than once (default: https:// and the domain)")
 	flags.StringVar(&o.PublicURL, "mfa-public-url", "", "scheme, host and port under which browsers reach the page of enrolment links, such as https://mfa.example.com; at or below --webauthn-rp-id; without, there is no page")
 	flags.Var(prefixes{&o.PageProxies}, "mfa-page-proxy", "network of a proxy in front of the page whose X-Forwarded-For is believed, such as 10.0.0.0/8; can be given more than once (default: none, and whoever connects is the client)")
-	flags.StringVar(&o.Email.Host, "smtp-host", "", "SMTP server for codes by e-mail; without, they are not offered to local users")
+	flags.StringVar(&o.Email.Host, "smtp-host", "", "SMTP server for codes by e-mail, and notices of changes; without, there are none for local users")
 	flags.IntVar(&o.Email.Port, "smtp-port", 0, "its port (default: 587 for StartTLS, 465 for Implicit)")
 	flags.StringVar(&o.Email.TLS, "smtp-tls", "StartTLS", "StartTLS or Implicit")
 	flags.StringVar(&o.Email.CAFile, "smtp-ca-file", "", "certificates, PEM, of those who may have issued the server's (default: the system's)")

@@ -55,7 +55,15 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, runnable := range []manager.Runnable{keys, signer, vault} {
+	notices, err := courier.NewNotices(courierConfig(&o.MFA), time.Now, log.WithName("notices"))
+	if err != nil {
+		return nil, nil, err
+	}
+	runnables := []manager.Runnable{keys, signer, vault}
+	if notices != nil {
+		runnables = append(runnables, notices)
+	}
+	for _, runnable := range runnables {
 		if err := mgr.Add(runnable); err != nil {
 			return nil, nil, fmt.Errorf("adding %T: %w", runnable, err)
 		}
@@ -74,6 +82,9 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	service := &mfa.Service{
 		Vault: vault, Sealer: keys, Signer: signer, Courier: post, Ledger: ledgers,
 		Issuer: o.MFA.Issuer, Clock: time.Now, Rand: rand.Reader,
+	}
+	if notices != nil {
+		service.Notifier = notices
 	}
 	directory := &mfaapi.Directory{
 		Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Served: vault.Serves, Now: time.Now,
