@@ -27,6 +27,9 @@ type MFA struct {
 	// WebAuthn is not offered. Origins are the exact origins that may ask.
 	RelyingPartyID, RelyingPartyName string
 	Origins                          []string
+	// FIDOMetadataFile has the BLOB that attestations are led to; empty: no make of
+	// authenticator can be proven.
+	FIDOMetadataFile string
 	// PublicURL is the origin under which browsers reach the enrolment page; empty:
 	// there is no page. PageProxies are the networks of those in front of it whose
 	// X-Forwarded-For is believed.
@@ -62,6 +65,7 @@ func (o *MFA) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RelyingPartyID, "webauthn-rp-id", "", "domain WebAuthn credentials are made for, such as example.com; without, WebAuthn is not offered to local users")
 	flags.StringVar(&o.RelyingPartyName, "webauthn-rp-name", "", "name of the relying party, for people (default: the domain)")
 	flags.StringSliceVar(&o.Origins, "webauthn-origin", nil, "exact origin that may ask for WebAuthn, such as https://login.example.com; can be given more than once (default: https:// and the domain)")
+	flags.StringVar(&o.FIDOMetadataFile, "fido-metadata-file", "", "file with the BLOB of the FIDO Metadata Service, by which makes of authenticators are proven; without, none can be, and a policy that demands it lets nobody enrol one")
 	flags.StringVar(&o.PublicURL, "mfa-public-url", "", "scheme, host and port under which browsers reach the page of enrolment links, such as https://mfa.example.com; at or below --webauthn-rp-id; without, there is no page")
 	flags.Var(prefixes{&o.PageProxies}, "mfa-page-proxy", "network of a proxy in front of the page whose X-Forwarded-For is believed, such as 10.0.0.0/8; can be given more than once (default: none, and whoever connects is the client)")
 	flags.StringVar(&o.Email.Host, "smtp-host", "", "SMTP server for codes by e-mail, and notices of changes; without, there are none for local users")

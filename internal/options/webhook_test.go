@@ -39,7 +39,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--webauthn-origin=https://login.example.com", "--smtp-host=mail", "--smtp-port=465", "--smtp-tls=Implicit", "--smtp-ca-file=/ca",
 		"--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c", "--email-subject=Code", "--sms-gateway-url=https://sms",
 		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
-		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32",
+		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32", "--fido-metadata-file=/m",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
@@ -47,7 +47,8 @@ func TestEveryWebhookFlag(t *testing.T) {
 		MFA: options.MFA{
 			Namespaces: []string{"a", "b"}, PodName: "p", Issuer: "https://mfa.example",
 			RelyingPartyID: "example.com", RelyingPartyName: "Example", Origins: []string{"https://login.example.com", "https://mfa.example.com"},
-			PublicURL: "https://mfa.example.com", PageProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
+			FIDOMetadataFile: "/m",
+			PublicURL:        "https://mfa.example.com", PageProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 			Email: options.Email{
 				Host: "mail", Port: 465, TLS: "Implicit", CAFile: "/ca", UsernameFile: "/u", PasswordFile: "/p", From: "a@b.c", Subject: "Code",
 			},

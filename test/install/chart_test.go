@@ -365,7 +365,7 @@ func TestChartValues(t *testing.T) {
 			},
 		},
 		"local users": {
-			set(`localUsers={"namespaces":["shop","blog"],"issuer":"https://mfa.example.com","page":{"publicURL":"https://mfa.example.com","proxies":["10.0.0.0/8"]},"webauthn":{"rpID":"example.com","rpName":"Example","origins":["https://login.example.com"]},`+
+			set(`localUsers={"namespaces":["shop","blog"],"issuer":"https://mfa.example.com","page":{"publicURL":"https://mfa.example.com","proxies":["10.0.0.0/8"]},"webauthn":{"rpID":"example.com","rpName":"Example","origins":["https://login.example.com"],"metadata":{"file":"blob.jwt","volume":{"persistentVolumeClaim":{"claimName":"fido"}}}},`+
 				`"email":{"host":"smtp.example.com","port":2465,"tls":"Implicit","from":"ACME, sign-in <no-reply@example.com>","subject":"Your code","secretName":"smtp","customCA":true},`+
 				`"sms":{"url":"https://sms.example.com/send","prefixes":["+49","+43"],"secretName":"gateway","token":true,"customCA":true}}`,
 				`webhook.serviceAccount={"create":false,"name":"theirs"}`),
@@ -375,6 +375,7 @@ func TestChartValues(t *testing.T) {
 					gomega.HaveField("Namespaces", []string{"shop", "blog"}), gomega.HaveField("Issuer", "https://mfa.example.com"),
 					gomega.HaveField("RelyingPartyID", "example.com"), gomega.HaveField("RelyingPartyName", "Example"),
 					gomega.HaveField("Origins", []string{"https://login.example.com", "https://mfa.example.com"}),
+					gomega.HaveField("FIDOMetadataFile", "/etc/mfa/fido/blob.jwt"),
 					gomega.HaveField("PublicURL", "https://mfa.example.com"),
 					gomega.HaveField("PageProxies", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}),
 					gomega.HaveField("Email", options.Email{
@@ -390,10 +391,12 @@ func TestChartValues(t *testing.T) {
 				g.Expect(pod.Containers[0].VolumeMounts).To(gomega.ConsistOf(
 					corev1.VolumeMount{Name: "email", MountPath: "/etc/mfa/email", ReadOnly: true},
 					corev1.VolumeMount{Name: "sms", MountPath: "/etc/mfa/sms", ReadOnly: true},
+					corev1.VolumeMount{Name: "fido", MountPath: "/etc/mfa/fido", ReadOnly: true},
 				))
 				g.Expect(pod.Volumes).To(gomega.ConsistOf(
 					gomega.And(gomega.HaveField("Name", "email"), gomega.HaveField("Secret.SecretName", "smtp")),
 					gomega.And(gomega.HaveField("Name", "sms"), gomega.HaveField("Secret.SecretName", "gateway")),
+					gomega.And(gomega.HaveField("Name", "fido"), gomega.HaveField("PersistentVolumeClaim.ClaimName", "fido")),
 				))
 				for _, s := range only[corev1.Secret](t, list, "Secret") {
 					if s.Name == sealed.KeysName || s.Name == signing.KeysName {
@@ -515,6 +518,7 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`localUsers.page.proxies=["10.0.0.1"]`, "/localUsers/page/proxies/0", "the webhook would refuse to start"},
 		{`localUsers.webauthn={"origins":["https://example.com"]}`, "/localUsers/webauthn/origins", "origins of no relying party"},
 		{`localUsers.webauthn={"rpID":"example.com","origins":["https://example.com/login"]}`, "/localUsers/webauthn/origins/0", "no origin has a path"},
+		{`localUsers.webauthn.metadata.file="blob.jwt"`, "/localUsers/webauthn/metadata/volume", "a file that is nowhere"},
 		{`localUsers.email={"host":"smtp.example.com"}`, "/localUsers/email/from", "codes need a sender"},
 		{`localUsers.email.tls="None"`, "/localUsers/email/tls", "codes in clear"},
 		{`localUsers.sms={"url":"https://sms.example.com"}`, "/localUsers/sms", "anybody could make the gateway call anywhere"},

@@ -63,6 +63,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .rpID }}{{ $flags = append $flags (printf "--webauthn-rp-id=%s" .) }}{{ end }}
 {{- with .rpName }}{{ $flags = append $flags (printf "--webauthn-rp-name=%s" .) }}{{ end }}
 {{- range .origins }}{{ $flags = append $flags (printf "--webauthn-origin=%s" .) }}{{ end }}
+{{- with .metadata.file }}{{ $flags = append $flags (printf "--fido-metadata-file=/etc/mfa/fido/%s" .) }}{{ end }}
 {{- end }}
 {{- with .email }}
 {{- if .host }}
@@ -86,12 +87,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with $flags }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* The Secrets the webhook's Pods mount, as a list with the name of each volume. */}}
-{{- define "mfa-operator.localUserSecrets" -}}
-{{- $secrets := list }}
+{{/* The volumes the webhook's Pods mount, each at /etc/mfa and its name. */}}
+{{- define "mfa-operator.localUserVolumes" -}}
+{{- $volumes := list }}
 {{- with .Values.localUsers }}
-{{- if and .namespaces .email.host .email.secretName }}{{ $secrets = append $secrets (dict "name" "email" "secretName" .email.secretName) }}{{ end }}
-{{- if and .namespaces .sms.url }}{{ $secrets = append $secrets (dict "name" "sms" "secretName" .sms.secretName) }}{{ end }}
+{{- if and .namespaces .email.host .email.secretName }}{{ $volumes = append $volumes (dict "name" "email" "secret" (dict "secretName" .email.secretName)) }}{{ end }}
+{{- if and .namespaces .sms.url }}{{ $volumes = append $volumes (dict "name" "sms" "secret" (dict "secretName" .sms.secretName)) }}{{ end }}
+{{- if and .namespaces .webauthn.metadata.file }}{{ $volumes = append $volumes (merge (dict "name" "fido") .webauthn.metadata.volume) }}{{ end }}
 {{- end }}
-{{- toYaml $secrets }}
+{{- toYaml $volumes }}
 {{- end }}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/neosc/mfa-operator/internal/courier"
+	"github.com/neosc/mfa-operator/internal/fidometadata"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/options"
@@ -60,6 +61,13 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 		return nil, nil, err
 	}
 	runnables := []manager.Runnable{keys, signer, vault}
+	var makes *fidometadata.Metadata
+	if file := o.MFA.FIDOMetadataFile; file != "" {
+		if makes, err = fidometadata.Open(fidometadata.Config{File: file, Clock: time.Now, Log: log.WithName("fidometadata")}); err != nil {
+			return nil, nil, err
+		}
+		runnables = append(runnables, makes)
+	}
 	if notices != nil {
 		runnables = append(runnables, notices)
 	}
@@ -85,6 +93,9 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	}
 	if notices != nil {
 		service.Notifier = notices
+	}
+	if makes != nil {
+		service.Metadata = makes
 	}
 	directory := &mfaapi.Directory{
 		Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Served: vault.Serves, Now: time.Now,
