@@ -82,7 +82,7 @@ func read[I any](w http.ResponseWriter, r *http.Request) (*I, error) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return nil, errInvalid //nolint:nilerr // it ended early, was too long, or too slow: no request of ours
+		return nil, errInvalid // it ended early, was too long, or too slow
 	}
 	in := new(I)
 	if ambiguous, err := strictjson.UnmarshalStrict(body, in); err != nil || len(ambiguous) > 0 {
