@@ -2,8 +2,8 @@
 # Makes a Chromium available, with which test/pages looks at the enrolment page,
 # and prints where it is. What happens on the way goes to stderr.
 #
-# In this order: $CHROMIUM; one that is installed; Debian's or Ubuntu's package, as
-# root. CHROMIUM=none leaves those tests out.
+# In this order: $CHROMIUM; one that is installed; Debian's package, as root.
+# CHROMIUM=none leaves those tests out.
 set -euo pipefail
 
 say() { echo "browser: $*" >&2; }

@@ -172,6 +172,20 @@ func (w *world) offer(link string) (int, object) {
 	return w.send(http.MethodPost, "/enrol/offer", "Link "+shown, object{})
 }
 
+// Another link, pasted into the window that has one open already.
+func TestAnotherLinkInTheSameWindow(t *testing.T) {
+	w := newWorld(t)
+	w.register("grace")
+	page := w.newTab("")
+	old, current := w.link("grace"), w.link("grace")
+	page.open(old)
+	page.reads("#problem", dead)
+	_ = evaluate[string](page, "location.hash = '"+current[strings.Index(current, "#"):]+"'")
+	page.reads("#user", "grace")
+	w.Expect(evaluate[string](page, "location.href")).To(gomega.Equal(site.url + "/enrol"))
+	page.quiet()
+}
+
 // A browser without WebAuthn is told so, and offered the rest.
 func TestABrowserWithoutWebAuthn(t *testing.T) {
 	w := newWorld(t)

@@ -4,6 +4,8 @@
 // kept here only: closing or reloading the page forgets it.
 const link = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
+// Another link in the same window changes only what is behind the "#".
+addEventListener("hashchange", () => location.reload());
 
 const $ = (id) => document.getElementById(id);
 const screens = ["choose", "totp", "sent", "code-form", "key", "done"];
