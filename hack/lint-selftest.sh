@@ -59,7 +59,7 @@ internal/doorbell                !~/api/v1alpha1 !~/internal/idp !net/http !goog
 internal/doorbell_test           github.com/zitadel/zitadel-go
 internal/sealed                  ~/internal/mfa ~/internal/kube k8s.io/client-go !~/internal/signing !~/internal/ledger !~/controllers !~/webhook/mfaapi
 internal/signing                 ~/internal/mfa ~/internal/kube k8s.io/client-go !~/internal/sealed !~/internal/ledger !~/controllers !~/webhook/mfaapi
-internal/courier                 ~/internal/mfa net/http !~/internal/kube !~/internal/sealed !~/controllers !~/webhook/mfaapi !k8s.io/client-go
+internal/courier                 ~/internal/mfa ~/internal/audit net/http !~/internal/kube !~/internal/sealed !~/controllers !~/webhook/mfaapi !k8s.io/client-go
 internal/ledger                  ~/api/v1alpha1 ~/internal/audit !~/internal/sealed !~/controllers !~/webhook/mfaapi !google.golang.org/grpc
 internal/kube                    ~/api/v1alpha1 ~/internal/idp !~/controllers/securitypolicy !~/webhook/mfaapi !~/cmd/manager/app !github.com/spf13/pflag !flag
 internal/options                 github.com/spf13/pflag
