@@ -6,7 +6,7 @@
 // request line, no Referer and no log on the way, and whoever fetches the link to
 // look at it, such as a mail filter, has not used it up. The page takes it out of
 // the address, keeps it in memory and shows it as credential with each request
-// (docs/adr/0017-a-link-behind-a-hash.md).
+// (docs/adr/0019-a-link-behind-a-hash.md).
 //
 // It knows no ledger and no Secret. The rules are in internal/mfa.
 package pages
