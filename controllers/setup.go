@@ -16,7 +16,9 @@ import (
 	"github.com/neosc/mfa-operator/controllers/mfareset"
 	"github.com/neosc/mfa-operator/controllers/mfauser"
 	"github.com/neosc/mfa-operator/controllers/securitypolicy"
+	"github.com/neosc/mfa-operator/controllers/standing"
 	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
 // Outside is what the reconcilers reach through adapters.
@@ -132,6 +134,9 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	if err := bell.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the doorbell: %w", err)
+	}
+	if err := mgr.Add(&standing.Reporter{Cache: mgr.GetCache(), To: metrics.Now}); err != nil {
+		return fmt.Errorf("adding what tells how things stand: %w", err)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
 // Follower follows the event logs of all instances, one poll at a time, and
@@ -124,6 +125,9 @@ func (f *Follower) poll(ctx context.Context, conn *v1alpha1.ZitadelConnection, l
 	}
 	if err := errors.Join(failed...); err != nil {
 		return idp.Batch{}, &unheard{err}
+	}
+	for i := range batch.Events {
+		metrics.ZitadelEventLag.Observe(f.now().Sub(batch.Events[i].At).Seconds())
 	}
 	return batch, nil
 }

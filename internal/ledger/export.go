@@ -10,6 +10,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
 // Sink takes the batches of ledgers out of the cluster.
@@ -57,7 +58,7 @@ func (l *ledger[V]) export(ctx context.Context, head audit.Head, status *v1alpha
 	l.exporter = e
 	go func() {
 		defer close(e.ended)
-		e.run(ctx, l.namespace, l.store, func(head audit.Head, bytes int64, failure error) {
+		e.run(ctx, l.namespace, l.store, l.clock.now, func(head audit.Head, bytes int64, failure error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			e.done, e.bytes, e.failure = head, e.bytes+bytes, failure
@@ -82,7 +83,7 @@ func (l *ledger[V]) exported() (*v1alpha1.LedgerPoint, error) {
 
 // run delivers until ctx ends. note hears of every batch that is delivered, and
 // of every failure to.
-func (e *exporter) run(ctx context.Context, namespace string, store Store, note func(audit.Head, int64, error)) {
+func (e *exporter) run(ctx context.Context, namespace string, store Store, now func() time.Time, note func(audit.Head, int64, error)) {
 	head := e.done
 	for ctx.Err() == nil {
 		err := Follow(ctx, store, namespace, head, func(b audit.Batch) error {
@@ -90,8 +91,10 @@ func (e *exporter) run(ctx context.Context, namespace string, store Store, note 
 				for pause := firstDelivery; ; pause = min(2*pause, lastDelivery) {
 					err := sink.Deliver(ctx, namespace, b)
 					if err == nil {
+						metrics.LedgerExports.WithLabelValues(sink.Name(), "Delivered").Inc()
 						break
 					}
+					metrics.LedgerExports.WithLabelValues(sink.Name(), "Failed").Inc()
 					note(head, 0, fmt.Errorf("delivering to %s: %w", sink.Name(), err))
 					if wait(ctx, k8swait.Jitter(pause, 0.25)); ctx.Err() != nil {
 						return ctx.Err()
@@ -99,6 +102,7 @@ func (e *exporter) run(ctx context.Context, namespace string, store Store, note 
 				}
 			}
 			head = b.Head()
+			metrics.LedgerExportLag.Observe(now().Sub(head.Time).Seconds())
 			note(head, int64(batchSize(b)), nil)
 			return nil
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,6 +27,7 @@ type ledger[V any] struct {
 	waiting chan *request[V]
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when run has ended
+	working atomic.Int64  // when run began with what it is at, as an instant; 0: it waits
 
 	// Of Ledgers, under its lock.
 	users int

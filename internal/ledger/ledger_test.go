@@ -676,3 +676,43 @@ func TestStoppedMeansUnavailable(t *testing.T) {
 		}
 	})
 }
+
+// An API server that does not answer is no reason to restart: patience ends what waits
+// for it. A store that never returns is.
+func TestALedgerThatIsStuckIsFound(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMemory()
+		a := start(t, m, "a")
+		a.must(t, wish{Thing: "opens"})
+		if err := a.Check(time.Minute); err != nil {
+			t.Errorf("a ledger that waits for work: %v", err)
+		}
+		freed := make(chan struct{})
+		m.setFault(func(op string, _ int64, do func() error) error {
+			if op == "Create" {
+				<-freed
+			}
+			return do()
+		})
+		answered := make(chan error, 1)
+		go func() {
+			_, err := a.Append(context.Background(), ns, wish{Thing: "stuck"})
+			answered <- err
+		}()
+		pass(30 * time.Second)
+		if err := a.Check(time.Minute); err != nil {
+			t.Errorf("after half a minute: %v", err)
+		}
+		pass(time.Minute)
+		if err := a.Check(time.Minute); err == nil || !strings.Contains(err.Error(), ns) {
+			t.Errorf("after a minute and a half: %v", err)
+		}
+		m.setFault(nil)
+		close(freed)
+		<-answered // how it ended is another test's
+		pass(time.Second)
+		if err := a.Check(time.Minute); err != nil {
+			t.Errorf("after it went on: %v", err)
+		}
+	})
+}

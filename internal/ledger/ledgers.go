@@ -132,6 +132,21 @@ func (l *Ledgers[V, A]) Started() <-chan struct{} { return l.started }
 // NeedLeaderElection tells controller-runtime that every replica works.
 func (l *Ledgers[V, A]) NeedLeaderElection() bool { return false }
 
+// Check is the ledgers' part of a liveness check: an error if one of them has been at
+// one batch for longer than a limit. Patience bounds every batch, so that should not
+// happen, whether or not the API server answers.
+func (l *Ledgers[V, A]) Check(limit time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.boot()
+	for namespace, led := range l.open {
+		if began := instant(led.working.Load()); began != 0 && now.since(began) > limit {
+			return fmt.Errorf("the ledger of namespace %s has been at one batch for %s", namespace, now.since(began))
+		}
+	}
+	return nil
+}
+
 // Append judges an attempt and appends what follows from it. The records it
 // returns are in the ledger; they, not the error, say whether the attempt was
 // right. An error of the fold's Check comes back as it is; for others see

@@ -1,30 +1,23 @@
 package ledger
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
-)
+	"time"
 
-var (
-	turns = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mfa_ledger_turns_total",
-		Help: "Tries to append a batch, or to show that nobody else has, by how they ended.",
-	}, []string{"end"})
-	appended = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "mfa_ledger_records_total",
-		Help: "Records this process has appended.",
-	})
+	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
-
-func init() { metrics.Registry.MustRegister(turns, appended) }
 
 var ends = map[verdict]string{
 	won: "won", lost: "lost", current: "current", behind: "behind", refused: "refused", unknown: "unknown", helpless: "helpless",
 }
 
-func count(v verdict, records int) {
-	turns.WithLabelValues(ends[v]).Inc()
-	if v == won {
-		appended.Add(float64(records))
+// count counts one turn, and what it appended.
+func count(v verdict, records []audit.Record, took time.Duration) {
+	metrics.LedgerTurns.WithLabelValues(ends[v]).Inc()
+	if v != won {
+		return
 	}
+	metrics.LedgerBatch.Observe(float64(len(records)))
+	metrics.LedgerAppend.Observe(took.Seconds())
+	metrics.Recorded(records)
 }

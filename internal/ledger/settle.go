@@ -10,6 +10,7 @@ import (
 	k8swait "k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
 // run appends batch after batch until ctx ends.
@@ -22,10 +23,12 @@ func (l *ledger[V]) run(ctx context.Context) {
 			finish(pending, fmt.Errorf("%w: shutting down", ErrUnavailable))
 			return
 		}
+		l.working.Store(int64(l.clock.boot()))
 		// A batch under way is finished even if we are told to stop.
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.config.Patience)
 		pending = l.settle(patience, pending)
 		cancel()
+		l.working.Store(0)
 	}
 }
 
@@ -289,7 +292,7 @@ func (l *ledger[V]) claim(ctx context.Context, d *draft[V]) (verdict, error) {
 		other audit.Batch
 		err   error
 	)
-	pause := firstPause
+	began, pause := l.clock.boot(), firstPause
 	for a := t.begin(); ; {
 		var r reply
 		if r, err = l.ask(ctx, a, t.next, d.batch, &other); err != nil {
@@ -304,7 +307,7 @@ func (l *ledger[V]) claim(ctx context.Context, d *draft[V]) (verdict, error) {
 		}
 	}
 	l.unborn = t.unborn
-	count(v, len(d.batch.Records))
+	count(v, d.batch.Records, l.clock.boot().since(began))
 	switch v {
 	case won:
 		l.fold(d.batch)
@@ -351,6 +354,7 @@ func (l *ledger[V]) checkRoom(ctx context.Context) error {
 		l.mu.Unlock()
 	}
 	if limit.full(s.bytes) {
+		metrics.LedgerFull.Inc()
 		return fmt.Errorf("%w: it holds %d MiB, %d MiB are to be kept", ErrFull, (s.bytes-limit.removed)>>20, limit.keep>>20)
 	}
 	return nil

@@ -5,7 +5,9 @@ package options
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -26,6 +28,8 @@ type Manager struct {
 	// MetricsAddress and HealthAddress are host:port; 0 turns one off.
 	MetricsAddress string
 	HealthAddress  string
+	// PprofAddress is a host:port of loopback; 0: there is no profiling.
+	PprofAddress string
 	// AllowInsecure permits plain HTTP to Zitadel beyond loopback.
 	AllowInsecure bool
 	// Resync and Probe are pauses, at least one second.
@@ -36,6 +40,9 @@ type Manager struct {
 	// AuditCloudEventsURL is where audit records are posted to as CloudEvents;
 	// empty: nowhere.
 	AuditCloudEventsURL string
+	// AuditCloudEventsTokenFile has the bearer token that goes along; it is read for
+	// each request. Empty: none does.
+	AuditCloudEventsTokenFile string
 	// LogLevel is debug, info or error; LogFormat is json or console.
 	LogLevel  string
 	LogFormat string
@@ -57,6 +64,8 @@ func ParseManager(args []string) (Manager, error) {
 	flags.DurationVar(&o.Probe, "probe", 5*time.Minute, "pause between two proofs of a connection's credential")
 	flags.BoolVar(&o.AuditStdout, "audit-stdout", false, "write every audit record to standard output, as a line of JSON")
 	flags.StringVar(&o.AuditCloudEventsURL, "audit-cloudevents-url", "", "post every audit record to this https URL, as CloudEvents; empty: do not")
+	flags.StringVar(&o.AuditCloudEventsTokenFile, "audit-cloudevents-token-file", "", "file with a bearer token to send along; it is read for each request")
+	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
 	if err := flags.Parse(args); err != nil {
@@ -95,16 +104,23 @@ func (o Manager) validate() error {
 	if o.Namespace == "" {
 		errs = append(errs, errors.New("--namespace must not be empty"))
 	}
+	if o.AuditCloudEventsTokenFile != "" && !strings.HasPrefix(o.AuditCloudEventsURL, "https://") {
+		errs = append(errs, errors.New("--audit-cloudevents-token-file needs an --audit-cloudevents-url that begins with https://"))
+	}
 	for name, pause := range map[string]time.Duration{"--resync": o.Resync, "--probe": o.Probe} {
 		if pause < time.Second {
 			errs = append(errs, fmt.Errorf("%s must be at least 1s, got %s", name, pause))
 		}
 	}
-	return errors.Join(append(errs, validateLog(o.LogLevel, o.LogFormat)...)...)
+	return errors.Join(append(errs, validateProcess(o.LogLevel, o.LogFormat, o.PprofAddress)...)...)
 }
 
-func validateLog(level, format string) []error {
+// validateProcess checks what both processes have.
+func validateProcess(level, format, pprof string) []error {
 	var errs []error
+	if pprof != "0" && !loopback(pprof) {
+		errs = append(errs, fmt.Errorf("--pprof-bind-address must be on loopback, such as 127.0.0.1:6060, got %q: a profile shows what is in memory", pprof))
+	}
 	if level != "debug" && level != "info" && level != "error" {
 		errs = append(errs, fmt.Errorf("--log-level must be debug, info or error, got %q", level))
 	}
@@ -112,4 +128,9 @@ func validateLog(level, format string) []error {
 		errs = append(errs, fmt.Errorf("--log-format must be json or console, got %q", format))
 	}
 	return errs
+}
+
+func loopback(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsLoopback()
 }

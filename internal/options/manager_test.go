@@ -18,6 +18,7 @@ var defaults = options.Manager{
 	PodName:        "manager-1",
 	MetricsAddress: "0",
 	HealthAddress:  ":8081",
+	PprofAddress:   "0",
 	Resync:         12 * time.Hour,
 	Probe:          5 * time.Minute,
 	LogLevel:       "info",
@@ -36,11 +37,11 @@ func TestDefaults(t *testing.T) {
 func TestEveryFlag(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "from-the-pod")
 	got, err := options.ParseManager([]string{
-		"--namespace=security", "--pod-name=manager-2", "--audit-stdout", "--audit-cloudevents-url=https://siem.example.com/in", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
+		"--namespace=security", "--pod-name=manager-2", "--audit-stdout", "--audit-cloudevents-url=https://siem.example.com/in", "--audit-cloudevents-token-file=/tmp/token", "--pprof-bind-address=[::1]:6060", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
 		"--health-probe-bind-address=0", "--allow-insecure", "--resync=1s", "--probe", "1h", "--log-level=debug", "--log-format=console",
 	})
 	want := options.Manager{
-		Namespace: "security", PodName: "manager-2", AuditStdout: true, AuditCloudEventsURL: "https://siem.example.com/in", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
+		Namespace: "security", PodName: "manager-2", AuditStdout: true, AuditCloudEventsURL: "https://siem.example.com/in", AuditCloudEventsTokenFile: "/tmp/token", PprofAddress: "[::1]:6060", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
 		HealthAddress: "0", AllowInsecure: true, Resync: time.Second, Probe: time.Hour, LogLevel: "debug", LogFormat: "console",
 	}
 	if err != nil || got != want {
@@ -78,6 +79,10 @@ func TestRefusals(t *testing.T) {
 		{"--resync=-1h", []string{"--resync"}, "a pause is not negative"},
 		{"--probe=0", []string{"--probe", "1s"}, "a hot loop over every connection"},
 		{"--resync=5", []string{"--resync"}, "a pause has a unit"},
+		{"--pprof-bind-address=:6060", []string{"--pprof-bind-address", "127.0.0.1"}, "what is in memory would be for the whole network"},
+		{"--pprof-bind-address=localhost:6060", []string{"--pprof-bind-address"}, "a name is what a resolver makes of it"},
+		{"--audit-cloudevents-token-file=/t", []string{"--audit-cloudevents-url"}, "a token for nobody"},
+		{"--audit-cloudevents-token-file=/t --audit-cloudevents-url=http://127.0.0.1:1", []string{"https://"}, "a token crosses no network in the clear"},
 		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
 		{"--log-level=INFO", []string{"--log-level"}, "words are written one way"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},

@@ -22,7 +22,7 @@ func TestWebhookDefaults(t *testing.T) {
 		MFA: options.MFA{
 			PodName: "webhook-0", Issuer: "https://mfa-operator-webhook.neosc-system.svc", Email: options.Email{TLS: "StartTLS"},
 		},
-		DoorbellAddress: "0", MetricsAddress: "0", HealthAddress: ":8081", LogLevel: "info", LogFormat: "json",
+		DoorbellAddress: "0", MetricsAddress: "0", HealthAddress: ":8081", PprofAddress: "0", LogLevel: "info", LogFormat: "json",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -40,6 +40,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c", "--email-subject=Code", "--sms-gateway-url=https://sms",
 		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
 		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32", "--fido-metadata-file=/m",
+		"--pprof-bind-address=127.0.0.1:6060",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
@@ -54,7 +55,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 			},
 			SMS: options.SMS{URL: "https://sms", SigningKeyFile: "/k", TokenFile: "/t", CAFile: "/c", Prefixes: []string{"+49"}},
 		},
-		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0",
+		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0", PprofAddress: "127.0.0.1:6060",
 		LogLevel: "debug", LogFormat: "console",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -97,6 +98,7 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--mfa-namespace=a --mfa-public-url=https://b.example:443", []string{"--mfa-public-url", "port"}, "the same"},
 		{"--mfa-page-proxy=10.0.0.1", []string{"--mfa-page-proxy"}, "one address, or all that begin so?"},
 		{"--mfa-page-proxy=10.0.0.1/8", []string{"--mfa-page-proxy"}, "the same"},
+		{"--pprof-bind-address=0.0.0.0:6060", []string{"--pprof-bind-address"}, "what is in memory would be for the whole network"},
 		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
 		{"--leader-elect", []string{"leader-elect"}, "there is no leader"},

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
 const (
@@ -30,6 +32,7 @@ func interceptors(cfg Config, source tokenSource) []grpc.UnaryClientInterceptor 
 			retry.WithBackoff(retry.BackoffExponentialWithJitter(firstBackoff, 0.3)),
 			retry.WithRetriable(worthRetrying)),
 		limit(rate.NewLimiter(rate.Limit(cfg.RequestsPerSecond), cfg.Burst)),
+		measure,
 		deadline(cfg.Timeout),
 		authenticate(source),
 	}
@@ -56,7 +59,10 @@ func isWriteConflict(err error) bool {
 
 func limit(bucket *rate.Limiter) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		if err := bucket.Wait(ctx); err != nil {
+		began := time.Now()
+		err := bucket.Wait(ctx)
+		metrics.ZitadelWait.Observe(time.Since(began).Seconds())
+		if err != nil {
 			if ctx.Err() != nil {
 				return status.FromContextError(ctx.Err()).Err()
 			}

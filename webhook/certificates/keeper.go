@@ -26,6 +26,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
 // The rights are those over two objects, by name. RBAC can name objects for list
@@ -117,6 +119,7 @@ func (k *Keeper) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 		return ctrl.Result{}, fmt.Errorf("reading the webhook's certificate: %w", err)
 	}
 	k.current.Store(&pair)
+	metrics.CertificateExpiry.Set(float64(pair.Leaf.NotAfter.Unix()))
 	if err := k.tellWhomToTrust(ctx, secret.Data[entryCA]); err != nil {
 		return ctrl.Result{}, err
 	}

@@ -58,7 +58,7 @@ var Prefixes = []string{"/v1", "/v1/", "/openapi.json", "/.well-known/jwks.json"
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.describe(mux)
-	return a.guard(Problems(mux))
+	return Measured(mux, a.guard(Problems(mux)))
 }
 
 // describe adds every endpoint to mux, and returns what it says of them.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -15,14 +16,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/metrics"
 )
 
-// Begin makes log the one that controller-runtime writes to, and returns how to
+// Begin has controller-runtime's metrics show what the process measures, makes log the
+// one that controller-runtime writes to, and returns how to
 // reach the API server, by a kubeconfig file or as it is found, and all kinds.
-func Begin(log logr.Logger, kubeconfig string) (*rest.Config, *runtime.Scheme, error) {
+func Begin(log logr.Logger, kubeconfig string, measured []prometheus.Collector) (*rest.Config, *runtime.Scheme, error) {
 	ctrllog.SetLogger(log)
+	if err := metrics.Register(ctrlmetrics.Registry, measured); err != nil {
+		return nil, nil, err
+	}
 	restConfig, err := cluster(kubeconfig)
 	if err != nil {
 		return nil, nil, err

@@ -1,8 +1,12 @@
 package app
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
@@ -20,7 +24,7 @@ func newLedgers(config *rest.Config, o options.Manager, log logr.Logger, stdout 
 		sinks = append(sinks, sink.NewJSONLines(stdout))
 	}
 	if o.AuditCloudEventsURL != "" {
-		events, err := sink.NewCloudEvents(o.AuditCloudEventsURL, nil, nil)
+		events, err := sink.NewCloudEvents(o.AuditCloudEventsURL, nil, tokenIn(o.AuditCloudEventsTokenFile))
 		if err != nil {
 			return nil, fmt.Errorf("--audit-cloudevents-url: %w", err)
 		}
@@ -29,4 +33,23 @@ func newLedgers(config *rest.Config, o options.Manager, log logr.Logger, stdout 
 	// The webhook server appends to these ledgers too: checkpoints hold the state of
 	// this very fold.
 	return ledger.New(ledger.Config{REST: config, Writer: o.PodName, Log: log.WithName("ledger"), Sinks: sinks}, mfa.Fold{})
+}
+
+// tokenIn reads a bearer token anew each time, as a mounted Secret changes. Nil: there
+// is none. What is in the file is part of no error.
+func tokenIn(file string) func() (string, error) {
+	if file == "" {
+		return nil
+	}
+	return func() (string, error) {
+		text, err := os.ReadFile(file) //nolint:gosec // whoever starts the process names the file
+		if err != nil {
+			return "", err
+		}
+		token := string(bytes.TrimSpace(text))
+		if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return "", errors.New("it is empty, or has characters that no token has")
+		}
+		return token, nil
+	}
 }

@@ -15,12 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/neosc/mfa-operator/cmd/internal/process"
 	"github.com/neosc/mfa-operator/controllers"
 	"github.com/neosc/mfa-operator/internal/doorbell"
+	"github.com/neosc/mfa-operator/internal/metrics"
 	"github.com/neosc/mfa-operator/internal/options"
 	"github.com/neosc/mfa-operator/internal/policy"
 	"github.com/neosc/mfa-operator/internal/zitadel"
@@ -36,7 +36,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
-	restConfig, scheme, err := process.Begin(log, o.Kubeconfig)
+	restConfig, scheme, err := process.Begin(log, o.Kubeconfig, metrics.Manager())
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		Cache:                         cacheOptions(o.Namespace),
 		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
+		PprofBindAddress:              o.PprofAddress,
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              "mfa-operator-manager",
 		LeaderElectionNamespace:       o.Namespace,
@@ -81,10 +82,10 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("adding the liveness check: %w", err)
+	if err := process.Live(mgr, ledgers); err != nil {
+		return err
 	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+	if err := mgr.AddReadyzCheck("caches", process.Synced(mgr.GetCache())); err != nil {
 		return fmt.Errorf("adding the readiness check: %w", err)
 	}
 	return mgr.Start(ctx)

@@ -28,6 +28,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/internal/process"
 	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/internal/metrics"
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/options"
 	"github.com/neosc/mfa-operator/internal/policy"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
-	restConfig, scheme, err := process.Begin(log, o.Kubeconfig)
+	restConfig, scheme, err := process.Begin(log, o.Kubeconfig, metrics.Webhook())
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,7 @@ func Run(ctx context.Context, version string, args []string, stderr io.Writer) e
 		Cache:                  cacheOptions(o),
 		Metrics:                server.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress: o.HealthAddress,
+		PprofBindAddress:       o.PprofAddress,
 	})
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
@@ -118,7 +120,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		}
 		mux.Handle("POST "+path, handler)
 	}
-	checks := map[string]healthz.Checker{"certificate": keeper.Check, "published": heard}
+	checks := map[string]healthz.Checker{"caches": process.Synced(mgr.GetCache()), "certificate": keeper.Check, "published": heard}
 	if len(o.MFA.Namespaces) > 0 {
 		answered, ready, err := setupMFA(ctx, mgr, o, ledgers)
 		if err != nil {
@@ -143,8 +145,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		}
 	}
 
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("adding the liveness check: %w", err)
+	if err := process.Live(mgr, ledgers); err != nil {
+		return err
 	}
 	checks["server"] = serving.Check
 	for name, check := range checks {

@@ -41,7 +41,8 @@ func NewCloudEvents(target string, client *http.Client, token func() (string, er
 		return nil, errors.New("the sink's URL must be https://host/…")
 	}
 	if client == nil {
-		client = &http.Client{}
+		// Whoever redirects has not taken it, and would be sent the token too.
+		client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	return &CloudEvents{url: target, client: client, token: token}, nil
 }
