@@ -33,7 +33,7 @@ run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DO
 .PHONY: build test bench bench-ledger bench-verify
 build: ## Build every command into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
-test: $(TOOLS)/helm $(TOOLS)/kustomize ## Run every test, race detector on, against a real API server
+test: $(TOOLS)/helm $(TOOLS)/kustomize $(TOOLS)/promtool ## Run every test, race detector on, against a real API server
 	@CHROMIUM=$$(hack/browser.sh); export CHROMIUM; $(CONTROL_PLANE) go test $(RACE) -timeout 20m ./...
 bench: ## Run the benchmarks
 	@$(CONTROL_PLANE) go test -run '^$$' -bench . -benchtime 1x ./test/bench/
@@ -62,7 +62,7 @@ fmt: $(TOOLS)/golangci-lint ## Format the code and order its imports
 .PHONY: controlplane tools image clean
 controlplane: ## Make etcd, kube-apiserver and kubectl available in bin/k8s
 	@hack/controlplane.sh
-tools: $(addprefix $(TOOLS)/,controller-gen setup-envtest crd-ref-docs kustomize golangci-lint helm) ## Build the pinned tools into bin/tools
+tools: $(addprefix $(TOOLS)/,controller-gen setup-envtest crd-ref-docs kustomize golangci-lint helm promtool) ## Build the pinned tools into bin/tools
 image: ## Build the container image: IMAGE=name:tag, CONTAINER=docker or podman
 	$(or $(CONTAINER),docker) build --build-arg VERSION=$(VERSION) -t $(or $(IMAGE),mfa-operator:$(VERSION)) .
 clean: ## Remove what was built
@@ -82,3 +82,4 @@ $(eval $(call tool,crd-ref-docs,tools,github.com/elastic/crd-ref-docs))
 $(eval $(call tool,kustomize,tools,sigs.k8s.io/kustomize/kustomize/v5))
 $(eval $(call tool,golangci-lint,lint,sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter))
 $(eval $(call tool,helm,helm,helm.sh/helm/v4/cmd/helm))
+$(eval $(call tool,promtool,prometheus,github.com/prometheus/prometheus/cmd/promtool))

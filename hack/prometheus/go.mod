@@ -1,3 +1,4 @@
+// promtool, for the tests of alerts. A module of its own: its dependencies are many.
 module github.com/neosc/mfa-operator/hack/prometheus
 
 go 1.26.7

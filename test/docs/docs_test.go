@@ -44,7 +44,7 @@ func TestRunbookHasOneEntryForEachReason(t *testing.T) {
 	reasons := stringConstants(t, "api/v1alpha1/conditions.go", "Reason")
 	var entries []string
 	for _, h := range read(t, runbook).headings {
-		if h.level == 3 {
+		if h.level == 3 && !strings.HasPrefix(h.text, "MFA") { // these are alerts, and test/metrics holds them
 			entries = append(entries, h.text)
 		}
 	}
