@@ -285,12 +285,16 @@ func TestChartValues(t *testing.T) {
 			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")).To(gomega.BeEmpty())
 		}},
 		"manager": {
-			set(`manager={"logLevel":"debug","logFormat":"console","resync":"1h","probe":"90s","allowInsecure":true,"audit":{"stdout":true,"cloudEventsURL":"https://siem.example.com/in"},"metrics":{"enabled":true,"port":9090}}`),
+			set(`manager={"logLevel":"debug","logFormat":"console","resync":"1h","probe":"90s","allowInsecure":true,"audit":{"stdout":true,"cloudEventsURL":"https://siem.example.com/in","cloudEventsTokenSecret":"siem"},"metrics":{"enabled":true,"port":9090}}`),
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 				o := flags(t, list)
 				g.Expect([]any{o.LogLevel, o.LogFormat, o.Resync, o.Probe, o.AllowInsecure, o.AuditStdout, o.AuditCloudEventsURL, o.MetricsAddress}).To(
 					gomega.Equal([]any{"debug", "console", time.Hour, 90 * time.Second, true, true, "https://siem.example.com/in", ":9090"}))
 				g.Expect(container(t, list).Ports).To(gomega.ContainElement(gomega.HaveField("ContainerPort", int32(9090))))
+				g.Expect(o.AuditCloudEventsTokenFile).To(gomega.Equal("/etc/mfa/audit/token"))
+				g.Expect(container(t, list).VolumeMounts).To(gomega.ConsistOf(corev1.VolumeMount{Name: "audit", MountPath: "/etc/mfa/audit", ReadOnly: true}))
+				g.Expect(deployment(t, list, manager).Spec.Template.Spec.Volumes).To(gomega.ConsistOf(
+					gomega.And(gomega.HaveField("Name", "audit"), gomega.HaveField("Secret.SecretName", "siem"))))
 			},
 		},
 		"image digest": {
@@ -506,6 +510,10 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`manager.resync="500ms"`, "/manager/resync", "below a second"},
 		{`manager.resync=300`, "/manager/resync", "no unit"},
 		{`manager.audit.cloudEventsURL="http://siem.example.com"`, "/manager/audit/cloudEventsURL", "who signed in would cross the network for all to read"},
+		{`manager.audit.cloudEventsTokenSecret="siem"`, "/manager/audit/cloudEventsURL", "a token for nobody"},
+		{`monitoring.podMonitor.enabled=true`, "manager.metrics.enabled", "nothing would be scraped"},
+		{`monitoring.podMonitor.interval="often"`, "/monitoring/podMonitor/interval", "no pause"},
+		{`monitoring.serviceMonitor.enabled=true`, "serviceMonitor", "there is no such choice: no Service leads to metrics"},
 		{`manager.metrics.port=8081`, "/manager/metrics/port", "taken by the probes"},
 		{`webhook.failurePolicy="Warn"`, "/webhook/failurePolicy", "not a word of Kubernetes'"},
 		{`webhook={"enabled":false,"doorbell":{"enabled":true}}`, "/webhook/doorbell/enabled", "nobody would hear it"},

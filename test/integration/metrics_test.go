@@ -58,7 +58,7 @@ func TestMetricsTellWhatWasDone(t *testing.T) {
 	w.Eventually(value("mfa_users", users)).Should(BeNumerically("==", was+1))
 
 	// Zitadel refuses: that is a code, and the connection is not ready.
-	w.putCredential("not a token")
+	w.putCredential("gone")
 	denied := map[string]string{"code": "Unauthenticated"}
 	w.Eventually(value("mfa_zitadel_calls_total", denied)).Should(BeNumerically(">", now.Value("mfa_zitadel_calls_total", denied)))
 	w.Eventually(value("mfa_objects", map[string]string{"kind": "ZitadelConnection", "ready": "False"})).Should(BeNumerically(">", 0))
