@@ -31,8 +31,8 @@ var cluster struct {
 	logs   *harness.Recorder
 	stop   func() error // ends the manager
 	bell   string       // where doorbells are heard
-	// metrics is where the manager is scraped.
-	metrics string
+	// metrics and health are where the manager is scraped and probed.
+	metrics, health string
 }
 
 func TestMain(m *testing.M) {
@@ -66,8 +66,10 @@ func withCluster(run func() int) (code int, err error) {
 		return 1, err
 	}
 	cluster.logs = &harness.Recorder{}
-	if cluster.metrics, err = controlplane.FreeAddress(); err != nil {
-		return 1, err
+	for _, at := range []*string{&cluster.metrics, &cluster.health} {
+		if *at, err = controlplane.FreeAddress(); err != nil {
+			return 1, err
+		}
 	}
 	if err := startManager(); err != nil {
 		return 1, err
@@ -81,7 +83,7 @@ func withCluster(run func() int) (code int, err error) {
 }
 
 func startManager() (err error) {
-	cluster.stop, err = harness.StartManager(cluster.env, cluster.logs, "--resync=1s", "--probe=2s", "--log-level=debug", "--metrics-bind-address="+cluster.metrics)
+	cluster.stop, err = harness.StartManager(cluster.env, cluster.logs, "--resync=1s", "--probe=2s", "--log-level=debug", "--metrics-bind-address="+cluster.metrics, "--health-probe-bind-address="+cluster.health)
 	return err
 }
 
