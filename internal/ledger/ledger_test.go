@@ -719,3 +719,23 @@ func TestALedgerThatIsStuckIsFound(t *testing.T) {
 		}
 	})
 }
+
+// Two writers open a new ledger at once: one makes it and appends between two reads of
+// the other.
+func TestALedgerThatIsMadeMeanwhileIsNotBroken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMemory()
+		a, b := start(t, m, "a"), start(t, m, "b")
+		m.setFault(func(op string, _ int64, do func() error) error {
+			if op == "Any" {
+				m.setFault(nil)
+				b.must(t, wish{Thing: "first"})
+			}
+			return do()
+		})
+		a.must(t, wish{Thing: "second"})
+		if n := len(verify(t, m)); n != 2 {
+			t.Errorf("%d batches", n)
+		}
+	})
+}

@@ -93,9 +93,10 @@ func openState[V any](ctx context.Context, namespace string, store Store, c *clo
 }
 
 // findLedger reads the MFALedger, and creates it if there is none. Where there
-// are batches, it has been removed, and with it the floor: nobody may go on.
+// are batches, it has been removed, and with it the floor: nobody may go on. It is
+// looked for again then, for another writer may just have made it, and appended.
 func findLedger(ctx context.Context, namespace string, store Store) (*v1alpha1.MFALedger, error) {
-	for {
+	for batches := false; ; {
 		var obj *v1alpha1.MFALedger
 		err := persist(ctx, func(ctx context.Context) (err error) {
 			obj, err = store.Ledger(ctx, namespace)
@@ -107,15 +108,17 @@ func findLedger(ctx context.Context, namespace string, store Store) (*v1alpha1.M
 		if !errors.Is(err, errAbsent) {
 			return nil, unavailable(err)
 		}
-		var any bool
+		if batches {
+			return nil, fmt.Errorf("%w: there are batches, but no MFALedger", audit.ErrBroken)
+		}
 		if err := persist(ctx, func(ctx context.Context) (err error) {
-			any, err = store.Any(ctx, namespace)
+			batches, err = store.Any(ctx, namespace)
 			return err
 		}); err != nil {
 			return nil, unavailable(err)
 		}
-		if any {
-			return nil, fmt.Errorf("%w: there are batches, but no MFALedger", audit.ErrBroken)
+		if batches {
+			continue
 		}
 		if err := store.CreateLedger(ctx, namespace); err != nil {
 			return nil, unavailable(err)
