@@ -55,7 +55,10 @@ func TestMetricsTellWhatTheLedgerHolds(t *testing.T) {
 		w.Expect(now.Value(verifications, map[string]string{"outcome": string(r.Outcome), "reason": r.Reason})).To(gomega.BeNumerically(">=", 1), "%s %s", r.Outcome, r.Reason)
 	}
 	w.Expect(counted).To(gomega.BeNumerically("==", recorded), "each record once")
-	w.Expect(now.Value("mfa_ledger_records_total", nil)).To(gomega.BeNumerically("==", len(w.trail())))
+	// Who changed an object is recorded by whichever replica is first; these are this one's.
+	for _, action := range []audit.Action{audit.Verification, audit.FactorEnrolled, audit.SessionIssued} {
+		w.Expect(now.Value("mfa_ledger_records_total", map[string]string{"action": string(action)})).To(gomega.BeNumerically("==", len(w.trail(action))), action)
+	}
 	w.Expect(now.Value("mfa_ledger_turns_total", map[string]string{"end": "won"})).To(gomega.BeNumerically("==", now.Value("mfa_ledger_batch_records", nil)))
 	w.Expect(now.Value("mfa_ledger_append_duration_seconds", nil)).To(gomega.BeNumerically(">", 0))
 	const verify = "POST /v1/namespaces/{namespace}/users/{user}/verifications"
