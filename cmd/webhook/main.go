@@ -17,7 +17,7 @@ import (
 var version = "development"
 
 func main() {
-	err := app.Run(ctrl.SetupSignalHandler(), version, os.Args[1:], os.Stderr)
+	err := app.Run(ctrl.SetupSignalHandler(), version, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "webhook:", err)
 		os.Exit(1)

@@ -46,6 +46,8 @@ type Manager struct {
 	// LogLevel is debug, info or error; LogFormat is json or console.
 	LogLevel  string
 	LogFormat string
+	// Version asks for the version and nothing else.
+	Version bool
 }
 
 // ParseManager reads the manager's flags. It returns pflag.ErrHelp after
@@ -68,6 +70,7 @@ func ParseManager(args []string) (Manager, error) {
 	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
+	flags.BoolVar(&o.Version, "version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
 		return Manager{}, err
 	}

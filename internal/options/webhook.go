@@ -40,6 +40,8 @@ type Webhook struct {
 	// LogLevel is debug, info or error; LogFormat is json or console.
 	LogLevel  string
 	LogFormat string
+	// Version asks for the version and nothing else.
+	Version bool
 }
 
 // ParseWebhook reads the webhook's flags. It returns pflag.ErrHelp after
@@ -61,6 +63,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
+	flags.BoolVar(&o.Version, "version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
 		return Webhook{}, err
 	}

@@ -96,7 +96,7 @@ func StartWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook,
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { w.ended <- app.Run(ctx, "test", args, logs) }()
+	go func() { w.ended <- app.Run(ctx, "test", args, io.Discard, logs) }()
 	w.Stop = func() error {
 		cancel()
 		select {
@@ -123,7 +123,7 @@ func RunIfChild() (code int, child bool) {
 	var args []string
 	err := json.Unmarshal([]byte(text), &args)
 	if err == nil {
-		err = app.Run(context.Background(), "test", args, os.Stderr)
+		err = app.Run(context.Background(), "test", args, os.Stdout, os.Stderr)
 	}
 	fmt.Fprintln(os.Stderr, err)
 	return 1, true

@@ -34,6 +34,10 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
+	if o.Version {
+		_, err := fmt.Fprintln(stdout, version)
+		return err
+	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
 	restConfig, scheme, err := process.Begin(log, o.Kubeconfig, metrics.Manager())

@@ -41,10 +41,14 @@ import (
 )
 
 // Run serves until ctx ends. args are the flags of options.ParseWebhook; logs go
-// to stderr.
-func Run(ctx context.Context, version string, args []string, stderr io.Writer) error {
+// to stderr, and only what a flag asks for to stdout.
+func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) error {
 	o, err := options.ParseWebhook(args)
 	if err != nil {
+		return err
+	}
+	if o.Version {
+		_, err := fmt.Fprintln(stdout, version)
 		return err
 	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
