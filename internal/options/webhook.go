@@ -24,6 +24,8 @@ type Webhook struct {
 	// ValidatingWebhookConfiguration that leads here.
 	CertificateSecret string
 	Configuration     string
+	// CertificateProvided tells that somebody else keeps both up.
+	CertificateProvided bool
 	// ClientCAFile, if not empty, has the certificates of those who may issue
 	// callers' certificates; callers without one are then refused.
 	ClientCAFile string
@@ -55,6 +57,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	flags.StringSliceVar(&o.DNSNames, "dns-name", nil, "name by which the API server calls; can be given more than once (default: mfa-operator-webhook.NAMESPACE.svc)")
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", "mfa-operator-webhook-tls", "Secret in the operator's namespace that keeps the certificate; it must exist, and may be empty")
 	flags.StringVar(&o.Configuration, "configuration", "mfa-operator-webhook", "ValidatingWebhookConfiguration whose caBundle is kept up")
+	flags.BoolVar(&o.CertificateProvided, "certificate-provided", false, "somebody else, such as cert-manager, makes the certificate and keeps the caBundle up; the webhook writes neither")
 	flags.StringVar(&o.ClientCAFile, "client-ca-file", "", "certificates, PEM, of those who may issue callers' certificates; callers without one are refused")
 	o.MFA.add(flags)
 	flags.StringVar(&o.DoorbellAddress, "doorbell-bind-address", "0", "host:port to hear Zitadel's doorbells on, in plain HTTP; 0 turns that off")

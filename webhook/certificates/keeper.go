@@ -65,6 +65,9 @@ type Keeper struct {
 	// Configuration names the ValidatingWebhookConfiguration whose caBundle is
 	// kept.
 	Configuration string
+	// Provided tells that somebody else makes the certificate and says whom to
+	// trust: both objects are read, and never written.
+	Provided bool
 	// DNSNames are those by which the server is called, at least one.
 	DNSNames []string
 	// Now is the clock; nil means the system's.
@@ -92,6 +95,9 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 func (k *Keeper) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	if req.NamespacedName != k.Secret {
 		return ctrl.Result{}, nil
+	}
+	if k.Provided {
+		return ctrl.Result{RequeueAfter: lookAgain}, k.follow(ctx)
 	}
 	secret := &corev1.Secret{}
 	if err := k.Client.Get(ctx, k.Secret, secret); err != nil {

@@ -201,3 +201,78 @@ func TestFailureKeepsWhatThereIs(t *testing.T) {
 		t.Error("the old certificate is still good, and serves on")
 	}
 }
+
+// Somebody else's certificate is served as soon as it is there, and counts as ready
+// when the API server trusts it for every name; nothing is written.
+func TestProvided(t *testing.T) {
+	k := newKeeper(t)
+	k.work(t) // makes what cert-manager would
+	made := &corev1.Secret{}
+	hooks := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	read := func(name types.NamespacedName, obj client.Object) {
+		t.Helper()
+		if err := k.kube.Get(t.Context(), name, obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(key, made)
+	read(types.NamespacedName{Name: "hooks"}, hooks)
+	put := func(obj client.Object) {
+		t.Helper()
+		if err := k.kube.Update(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bundle, cert, privateKey := hooks.Webhooks[0].ClientConfig.CABundle, made.Data["tls.crt"], made.Data["tls.key"]
+
+	for _, c := range []struct {
+		why         string
+		data        map[string][]byte
+		first, last []byte // bundles of the webhooks
+		names       []string
+		fails       bool
+		serves      bool
+		ready       bool
+	}{
+		{why: "nothing is there yet"},
+		{why: "half of it is there", data: map[string][]byte{"tls.crt": cert}},
+		{why: "the halves do not fit", data: map[string][]byte{"tls.crt": cert, "tls.key": []byte("no key")}, fails: true},
+		{why: "nobody trusts it yet", data: map[string][]byte{"tls.crt": cert, "tls.key": privateKey}, serves: true},
+		{why: "half of the webhooks trust it", data: map[string][]byte{"tls.crt": cert, "tls.key": privateKey}, first: bundle, serves: true},
+		{
+			why: "it is for another name", data: map[string][]byte{"tls.crt": cert, "tls.key": privateKey}, first: bundle, last: bundle,
+			names: []string{"other.home.svc"}, serves: true,
+		},
+		{
+			why: "trusted, without the authority's key", data: map[string][]byte{"tls.crt": cert, "tls.key": privateKey}, first: bundle, last: bundle,
+			serves: true, ready: true,
+		},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			provided := k.another()
+			provided.Provided = true
+			if c.names != nil {
+				provided.DNSNames = c.names
+			}
+			read(key, made)
+			made.Data = c.data
+			put(made)
+			read(types.NamespacedName{Name: "hooks"}, hooks)
+			hooks.Webhooks[0].ClientConfig.CABundle, hooks.Webhooks[1].ClientConfig.CABundle = c.first, c.last
+			put(hooks)
+			before := k.writes
+			if _, err := provided.Reconcile(t.Context(), here); (err != nil) != c.fails {
+				t.Errorf("error %v", err)
+			}
+			if k.writes != before {
+				t.Error("something was written")
+			}
+			if _, err := provided.Certificate(nil); (err == nil) != c.serves {
+				t.Errorf("serving: %v", err)
+			}
+			if err := provided.Check(nil); (err == nil) != c.ready {
+				t.Errorf("ready: %v", err)
+			}
+		})
+	}
+}

@@ -81,6 +81,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		Client:        mgr.GetClient(),
 		Secret:        types.NamespacedName{Namespace: o.Namespace, Name: o.CertificateSecret},
 		Configuration: o.Configuration,
+		Provided:      o.CertificateProvided,
 		DNSNames:      o.DNSNames,
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
