@@ -9,6 +9,10 @@ TOOLS   := bin/tools
 # Of the archive: where, for what, and the date of everything in it.
 ARCHIVE ?= dist/mfa-operator-image.tar
 ARCH    ?= $(shell go env GOARCH)
+# Builds the image's programs into a folder that goes with the recipe. Nothing but
+# source, version and compiler decides what is in them.
+PROGRAMS = out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) -buildid=' -o "$$out/" ./cmd/manager ./cmd/webhook;
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # Puts the control plane and the tools where a recipe's programs look for them;
 # may have to build first. On a line of its own, so that its failure ends the recipe.
@@ -64,17 +68,22 @@ fmt: $(TOOLS)/golangci-lint ## Format the code and order its imports
 
 ## Tools and images
 
-.PHONY: controlplane tools image image-archive clean
+.PHONY: controlplane tools image image-archive sbom govulncheck clean
 controlplane: ## Make etcd, kube-apiserver and kubectl available in bin/k8s
 	@hack/controlplane.sh
 tools: $(addprefix $(TOOLS)/,controller-gen setup-envtest crd-ref-docs kustomize golangci-lint helm promtool) ## Build the pinned tools into bin/tools
 image: ## Build the container image: IMAGE=name:tag, CONTAINER=docker or podman
 	$(or $(CONTAINER),docker) build --build-arg VERSION=$(VERSION) -t $(or $(IMAGE),mfa-operator:$(VERSION)) .
 image-archive: ## Build the image without container engine and registry, as an archive: ARCHIVE=file.tar, IMAGE=name:tag, ARCH=arm64
-	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; mkdir -p "$(dir $(ARCHIVE))"; \
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) -buildid=' -o "$$out/" ./cmd/manager ./cmd/webhook; \
+	@$(PROGRAMS) mkdir -p "$(dir $(ARCHIVE))"; \
 	go -C hack/image run . --out "$(abspath $(ARCHIVE))" --chart "$(CURDIR)/charts/mfa-operator" --reference "$(IMAGE)" \
 	  --arch $(ARCH) --version "$(VERSION)" --created "$(SOURCE_DATE_EPOCH)" "$$out/manager" "$$out/webhook"
+sbom: $(TOOLS)/cyclonedx-gomod ## Write what is in the image's programs into dist/, as CycloneDX
+	@$(PROGRAMS) mkdir -p dist; for name in manager webhook; do \
+	  $(TOOLS)/cyclonedx-gomod bin -json -std -noserial -version "$(VERSION)" -output dist/$$name.cdx.json "$$out/$$name"; \
+	  echo "dist/$$name.cdx.json"; done
+govulncheck: $(TOOLS)/govulncheck ## Say which known vulnerabilities the programs reach: GOVULNDB=URL of a mirror
+	@$(TOOLS)/govulncheck $(addprefix -db=,$(GOVULNDB)) ./cmd/...
 clean: ## Remove what was built
 	rm -rf bin dist
 
@@ -91,5 +100,7 @@ $(eval $(call tool,setup-envtest,tools,sigs.k8s.io/controller-runtime/tools/setu
 $(eval $(call tool,crd-ref-docs,tools,github.com/elastic/crd-ref-docs))
 $(eval $(call tool,kustomize,tools,sigs.k8s.io/kustomize/kustomize/v5))
 $(eval $(call tool,golangci-lint,lint,sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter))
+$(eval $(call tool,cyclonedx-gomod,supply,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod))
+$(eval $(call tool,govulncheck,supply,golang.org/x/vuln/cmd/govulncheck))
 $(eval $(call tool,helm,helm,helm.sh/helm/v4/cmd/helm))
 $(eval $(call tool,promtool,prometheus,github.com/prometheus/prometheus/cmd/promtool))

@@ -16,8 +16,11 @@ import (
 	"github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -282,7 +285,11 @@ func TestChartValues(t *testing.T) {
 			g.Expect(o.MetricsAddress).To(gomega.Equal("0"))
 			g.Expect([]any{o.AuditStdout, o.AuditCloudEventsURL}).To(gomega.Equal([]any{false, ""}), "who signed in goes nowhere unasked")
 			g.Expect(container(t, list).Image).To(gomega.Equal(container(t, kustomization(t, "default")).Image))
-			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")).To(gomega.BeEmpty())
+			policies := only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")
+			g.Expect(policies).To(gomega.ConsistOf(gomega.HaveField("Spec.Mode", v1alpha1.ModeAudit)), "it shows what MFA for everybody would change, and changes nothing")
+			for _, kind := range []string{"NetworkPolicy", "HorizontalPodAutoscaler", "Certificate"} {
+				g.Expect(list).NotTo(gomega.ContainElement(gomega.HaveField("Object", gomega.HaveKeyWithValue("kind", kind))))
+			}
 		}},
 		"manager": {
 			set(`manager={"logLevel":"debug","logFormat":"console","resync":"1h","probe":"90s","allowInsecure":true,"audit":{"stdout":true,"cloudEventsURL":"https://siem.example.com/in","cloudEventsTokenSecret":"siem"},"metrics":{"enabled":true,"port":9090}}`),
@@ -450,6 +457,21 @@ func TestChartValues(t *testing.T) {
 				g.Expect(pod.Containers[0].Resources.Limits.Memory().String()).To(gomega.Equal("1Gi"))
 			},
 		},
+		"no default policy": {set(`defaultPolicy.enabled=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")).To(gomega.BeEmpty())
+		}},
+		"default policy with its CRDs": {nil, func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")[0].Annotations).To(gomega.Equal(map[string]string{
+				"helm.sh/hook": "post-install,post-upgrade", "helm.sh/hook-delete-policy": "hook-failed", "helm.sh/resource-policy": "keep",
+				"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace,
+			}), "after the CRDs, never deleted, and found again by the next release")
+		}},
+		"default policy, CRDs from elsewhere": {set(`crds.install=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")[0].Annotations).NotTo(gomega.HaveKey("helm.sh/hook"))
+		}},
+		"default policy in force": {set(`defaultPolicy.mode="Enforce"`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			g.Expect(only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")).To(gomega.ConsistOf(gomega.HaveField("Spec.Mode", v1alpha1.ModeEnforce)))
+		}},
 		"default policy": {
 			append(set(`defaultPolicy={"enabled":true,"connection":"other"}`), "--api-versions", "security.neosc.io/v1alpha1/SecurityPolicy"),
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
@@ -460,7 +482,73 @@ func TestChartValues(t *testing.T) {
 				sample.Spec.Targets.Zitadel[0].Connection = "other"
 				g.Expect(found[0].Name).To(gomega.Equal(sample.Name))
 				g.Expect(found[0].Spec).To(gomega.Equal(sample.Spec))
-				g.Expect(found[0].Annotations).To(gomega.HaveKeyWithValue("helm.sh/resource-policy", "keep"))
+				g.Expect(found[0].Annotations).To(gomega.Equal(map[string]string{"helm.sh/resource-policy": "keep"}))
+			},
+		},
+		"disruptions": {nil, func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+			budget := only[policyv1.PodDisruptionBudget](t, list, "PodDisruptionBudget")
+			g.Expect(budget).To(gomega.HaveLen(1))
+			g.Expect(budget[0].Spec.MaxUnavailable.IntValue()).To(gomega.Equal(1), "one by one, and one alone does not keep its node")
+			pod := deployment(t, list, hook).Spec.Template
+			g.Expect(budget[0].Spec.Selector.MatchLabels).To(gomega.Equal(deployment(t, list, hook).Spec.Selector.MatchLabels))
+			g.Expect(pod.Spec.TopologySpreadConstraints).To(gomega.ConsistOf(
+				gomega.HaveField("WhenUnsatisfiable", corev1.ScheduleAnyway)), "both run where there is one node only")
+		}},
+		"autoscaling": {
+			set(`webhook.autoscaling={"enabled":true,"minReplicas":3,"maxReplicas":9,"averageCPU":"2"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(deployment(t, list, hook).Spec.Replicas).To(gomega.BeNil(), "an upgrade must not undo what was scaled")
+				scaler := only[autoscalingv2.HorizontalPodAutoscaler](t, list, "HorizontalPodAutoscaler")[0].Spec
+				g.Expect([]any{scaler.ScaleTargetRef.Name, *scaler.MinReplicas, scaler.MaxReplicas, scaler.Metrics[0].Resource.Target.AverageValue.String()}).To(
+					gomega.Equal([]any{hook, int32(3), int32(9), "2"}))
+			},
+		},
+		"certificates from cert-manager": {
+			set(`webhook.certificates.certManager={"enabled":true,"issuerRef":{"kind":"ClusterIssuer","name":"internal"}}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				o := webhookPod(t, deployment(t, list, hook).Spec.Template.Spec)
+				g.Expect(o.CertificateProvided).To(gomega.BeTrue())
+				g.Expect(only[corev1.Secret](t, list, "Secret")).To(gomega.BeEmpty(), "two would keep it")
+				g.Expect(configuration(t, list).Annotations).To(gomega.HaveKeyWithValue("cert-manager.io/inject-ca-from", namespace+"/"+hook))
+				certificate := list[slices.IndexFunc(list, func(obj *unstructured.Unstructured) bool { return obj.GetKind() == "Certificate" })]
+				g.Expect(certificate.GetName()).To(gomega.Equal(hook))
+				g.Expect(certificate.Object["spec"]).To(gomega.Equal(map[string]any{
+					"secretName": o.CertificateSecret, "dnsNames": []any{o.DNSNames[0]}, "usages": []any{"server auth"},
+					"privateKey": map[string]any{"rotationPolicy": "Always"}, "issuerRef": map[string]any{"kind": "ClusterIssuer", "name": "internal"},
+				}))
+				for _, kind := range []string{"Role", "ClusterRole"} {
+					for _, role := range only[rbacv1.ClusterRole](t, list, kind) {
+						if role.Name != hook {
+							continue
+						}
+						for _, rule := range role.Rules {
+							g.Expect(rule.Verbs).NotTo(gomega.ContainElement("update"), "%s %s: %v", kind, role.Name, rule.ResourceNames)
+						}
+					}
+				}
+			},
+		},
+		"network policies": {
+			set(`networkPolicy={"enabled":true,"metricsFrom":[{"podSelector":{"matchLabels":{"a":"b"}}}]}`, `manager.metrics.enabled=true`,
+				`webhook.metrics.enabled=true`, `webhook.doorbell.enabled=true`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(letIn(t, list, hook)).To(gomega.Equal(map[string]int{"https": 0, "doorbell": 0, "metrics": 1}))
+				g.Expect(letIn(t, list, manager)).To(gomega.Equal(map[string]int{"metrics": 1}))
+			},
+		},
+		"network policies, nobody reads metrics": {
+			set(`networkPolicy={"enabled":true,"doorbellFrom":[{"podSelector":{}}]}`, `manager.metrics.enabled=true`,
+				`webhook.metrics.enabled=true`, `webhook.doorbell.enabled=true`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(letIn(t, list, hook)).To(gomega.Equal(map[string]int{"https": 0, "doorbell": 1}))
+				g.Expect(letIn(t, list, manager)).To(gomega.BeEmpty(), "nobody has business there")
+			},
+		},
+		"extra manifests": {
+			set(`extraManifests=["apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}-text}",{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-yaml"}}]`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(only[corev1.ConfigMap](t, list, "ConfigMap")).To(gomega.ConsistOf(
+					gomega.HaveField("Name", release+"-text"), gomega.HaveField("Name", release+"-yaml")))
 			},
 		},
 		"another namespace": {
@@ -476,6 +564,27 @@ func TestChartValues(t *testing.T) {
 	}
 }
 
+// letIn is how many peers may reach each port of a Deployment's Pods; 0 is everybody.
+func letIn(t *testing.T, list []*unstructured.Unstructured, name string) map[string]int {
+	t.Helper()
+	g := gomega.NewWithT(t)
+	found := map[string]int{}
+	for _, policy := range only[networkingv1.NetworkPolicy](t, list, "NetworkPolicy") {
+		if policy.Name != name {
+			continue
+		}
+		g.Expect(policy.Spec.PodSelector).To(gomega.Equal(*deployment(t, list, name).Spec.Selector))
+		g.Expect(policy.Spec.PolicyTypes).To(gomega.Equal([]networkingv1.PolicyType{networkingv1.PolicyTypeIngress}))
+		for _, rule := range policy.Spec.Ingress {
+			for _, port := range rule.Ports {
+				found[port.Port.StrVal] = len(rule.From)
+				portOf(deployment(t, list, name).Spec.Template.Spec.Containers[0], port.Port.StrVal) // panics if there is none
+			}
+		}
+	}
+	return found
+}
+
 // Another release name gives other names that still refer to each other. Only
 // what both programs look for by its name keeps it.
 func TestChartUnderAnotherName(t *testing.T) {
@@ -485,7 +594,7 @@ func TestChartUnderAnotherName(t *testing.T) {
 	list := objects(t, output(t, tool(t, "helm"), args...))
 	names := map[string]bool{}
 	for _, obj := range list {
-		if obj.GetKind() != "CustomResourceDefinition" && obj.GetName() != doorbell.Name {
+		if obj.GetKind() != "CustomResourceDefinition" && obj.GetName() != doorbell.Name && obj.GetKind() != "SecurityPolicy" {
 			g.Expect(obj.GetName()).To(gomega.HavePrefix("security-mfa-operator-"), obj.GetKind())
 		}
 		names[obj.GetKind()+" "+obj.GetName()] = true
@@ -542,7 +651,13 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`defaultPolicy.connection=""`, "/defaultPolicy/connection", "no connection"},
 		{`crds.keep=false`, "keep", "there is no such choice"},
 		{`podLabels={"a":1}`, "/podLabels", "labels are strings"},
-		{`defaultPolicy.enabled=true`, "defaultPolicy.enabled", "the CRDs are not there yet"},
+		{`webhook.autoscaling={"enabled":true,"minReplicas":5,"maxReplicas":2}`, "webhook.autoscaling.maxReplicas", "less than the least"},
+		{`webhook.autoscaling.averageCPU="80%"`, "/webhook/autoscaling/averageCPU", "no quantity"},
+		{`webhook.certificates.certManager.enabled=true`, "/webhook/certificates/certManager/issuerRef", "nobody would make the certificate"},
+		{`webhook.certificates.certManager.issuerRef={"nam":"x"}`, "/webhook/certificates/certManager/issuerRef", "a typing error"},
+		{`networkPolicy.metricsFrom=[{}]`, "/networkPolicy/metricsFrom/0", "an empty peer"},
+		{`networkPolicy.enable=true`, "enable", "a typing error that would leave everything open"},
+		{`extraManifests={"kind":"ConfigMap"}`, "/extraManifests", "not a list"},
 	} {
 		t.Run(c.value, func(t *testing.T) {
 			t.Parallel()
