@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -99,8 +100,12 @@ func (c contract) testLeast(t *testing.T) {
 	if made, err = create(with); err != nil {
 		t.Fatal(err)
 	}
-	if status, ok := made.Object["status"]; ok {
-		t.Errorf("whoever creates the object writes its status too: %v", status)
+	if diff := cmp.Diff(map[string]any{"observedGeneration": int64(-1)}, made.Object["status"]); diff != "" {
+		t.Errorf("whoever creates the object writes its status too (-want +got):\n%s", diff)
+	}
+	// Nobody has looked at it yet, and what waits for health must not take it for done.
+	if seen, err := status.Compute(made); err != nil || seen.Status != status.InProgressStatus {
+		t.Errorf("new, it is %v, %v", seen, err)
 	}
 }
 

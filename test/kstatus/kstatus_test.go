@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,7 +65,7 @@ func TestEveryKindInEveryState(t *testing.T) {
 				obj.SetName("any")
 				obj.SetGeneration(now)
 				if c.deleted {
-					obj.SetDeletionTimestamp(&metav1.Time{})
+					obj.SetDeletionTimestamp(&metav1.Time{Time: time.Unix(1, 0)})
 					obj.SetFinalizers([]string{v1alpha1.Finalizer})
 				}
 				got, err := status.Compute(obj)
