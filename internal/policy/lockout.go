@@ -60,20 +60,35 @@ var without = []struct {
 	{v1alpha1.MethodSMS, noSMS, HasOTPSMS},
 }
 
-// WaysOf are the ways that one policy's rules leave.
-func WaysOf(r Rules) Ways {
-	mfa, login := &r.MFA, &r.Login
-	demands := mfa.Enforcement != "" && mfa.Enforcement != v1alpha1.EnforcementOptional
-	w := noPassword.when(login.PasswordLogin == v1alpha1.Forbidden) |
-		noExternalIDP.when(login.ExternalIDPs == v1alpha1.Forbidden) |
-		noPasskey.when(mfa.PasskeyLogin == v1alpha1.Forbidden) |
-		forcedOnLocal.when(demands && mfa.AppliesTo == v1alpha1.LocalUsersOnly) |
-		forcedOnAll.when(demands && mfa.AppliesTo != v1alpha1.LocalUsersOnly) |
-		emptyByItself.when(mfa.Methods != nil && len(mfa.Methods) == 0)
-	if mfa.Methods != nil {
+// WaysInForce are the ways that a policy leaves by what its mode puts in force;
+// WaysIfEnforced those it would leave in mode Enforce.
+func WaysInForce(spec *v1alpha1.SecurityPolicySpec) Ways {
+	if Suspended(spec) {
+		return 0
+	}
+	w := WaysIfEnforced(spec)
+	if spec.Mode == v1alpha1.ModeWarn {
+		w &^= forcedOnAll | forcedOnLocal
+	}
+	return w
+}
+
+// WaysIfEnforced is explained with WaysInForce.
+func WaysIfEnforced(spec *v1alpha1.SecurityPolicySpec) Ways {
+	var w Ways
+	if mfa := spec.MFA; mfa != nil {
+		demands := mfa.Enforcement != "" && mfa.Enforcement != v1alpha1.EnforcementOptional
+		w |= noPasskey.when(mfa.PasskeyLogin == v1alpha1.Forbidden) |
+			forcedOnLocal.when(demands && mfa.AppliesTo == v1alpha1.LocalUsersOnly) |
+			forcedOnAll.when(demands && mfa.AppliesTo != v1alpha1.LocalUsersOnly) |
+			emptyByItself.when(mfa.Methods != nil && len(mfa.Methods) == 0)
 		for _, m := range without {
-			w |= m.way.when(!slices.Contains(mfa.Methods, m.method))
+			w |= m.way.when(mfa.Methods != nil && !slices.Contains(mfa.Methods, m.method))
 		}
+	}
+	if login := spec.Login; login != nil {
+		w |= noPassword.when(login.PasswordLogin == v1alpha1.Forbidden) |
+			noExternalIDP.when(login.ExternalIDPs == v1alpha1.Forbidden)
 	}
 	return w
 }

@@ -31,7 +31,7 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 		merged := policy.Merge(policies)
 		var ways policy.Ways
 		for _, i := range random.Perm(len(policies)) {
-			ways = ways.And(policy.WaysOf(policies[i].Rules))
+			ways = ways.And(waysOf(policies[i].Rules))
 		}
 		lockouts := ways.Lockouts()
 		for _, l := range lockouts {
@@ -55,7 +55,7 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 		}
 		again := ways
 		for _, p := range policies {
-			again = again.And(policy.WaysOf(p.Rules))
+			again = again.And(waysOf(p.Rules))
 		}
 		if again != ways {
 			t.Fatalf("the same policies once more make a difference: %+v", policies)
@@ -68,6 +68,26 @@ func TestWaysAreThoseOfTheMerge(t *testing.T) {
 	}
 }
 
+func waysOf(r policy.Rules) policy.Ways {
+	return policy.WaysIfEnforced(&v1alpha1.SecurityPolicySpec{MFA: &r.MFA, Login: &r.Login})
+}
+
+// The mode counts as it does for the merge.
+func TestWaysInForce(t *testing.T) {
+	spec := v1alpha1.SecurityPolicySpec{
+		MFA:   &v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementAlwaysRequired, AppliesTo: v1alpha1.LocalUsersOnly, Methods: []v1alpha1.Method{v1alpha1.MethodTOTP}},
+		Login: &v1alpha1.LoginSettings{PasswordLogin: v1alpha1.Forbidden},
+	}
+	for _, mode := range []v1alpha1.Mode{v1alpha1.ModeAudit, v1alpha1.ModeWarn, v1alpha1.ModeEnforce} {
+		for _, enabled := range []bool{true, false} {
+			spec.Mode, spec.Enabled = mode, &enabled
+			if got, want := policy.WaysInForce(&spec), waysOf(policy.InForce(&spec)); got != want {
+				t.Errorf("mode %s, enabled %v: %b, by the merge %b", mode, enabled, got, want)
+			}
+		}
+	}
+}
+
 // What no policy speaks of is supposed to be as it harms nobody.
 func TestWaysSupposeTheBest(t *testing.T) {
 	for users, n := range map[policy.Traits]int{0: 1, policy.HasPassword: 2, policy.HasPasskey: 3, policy.Linked | policy.HasTOTP: 4} {
@@ -76,7 +96,7 @@ func TestWaysSupposeTheBest(t *testing.T) {
 			t.Errorf("users with %b: got %+v, want %+v", users, impact, want)
 		}
 	}
-	forced := policy.WaysOf(policy.Rules{MFA: v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementRequiredOnFirstLogin}})
+	forced := waysOf(policy.Rules{MFA: v1alpha1.MFASettings{Enforcement: v1alpha1.EnforcementRequiredOnFirstLogin}})
 	impact := forced.Impact(policy.Histogram{0: 5, policy.HasOTPSMS: 2})
 	if want := (policy.Impact{UsersInScope: 7, Compliant: 2, WillBePrompted: 5}); impact != want {
 		t.Errorf("got %+v, want %+v", impact, want)

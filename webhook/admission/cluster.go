@@ -27,6 +27,8 @@ type Cluster struct {
 	Live client.Reader
 	// Published is what the manager has published.
 	Published *Published
+	// Named is what policies name.
+	Named *Named
 }
 
 // Field indexes of SecurityPolicies.

@@ -11,7 +11,7 @@ import (
 
 // ifEnforced is the impact with the policy in mode Enforce.
 func (pl *place) ifEnforced(p *v1alpha1.SecurityPolicy) policy.Impact {
-	return pl.ways(p, policy.RulesOf).Impact(pl.users)
+	return pl.ways(p, policy.WaysIfEnforced).Impact(pl.users)
 }
 
 // tellImpact says what the policy means for users, as if it were in mode

@@ -56,7 +56,7 @@ func (r *review) lockouts(n *notes) field.ErrorList {
 // lockoutsAt finds in what ways nobody could sign in at the place with the policy
 // under review, as its mode says.
 func (r *review) lockoutsAt(pl *place) []policy.Lockout {
-	w := pl.ways(r.policy, policy.InForce)
+	w := pl.ways(r.policy, policy.WaysInForce)
 	if found := w.Lockouts(); len(found) > 0 || len(pl.users) == 0 {
 		return found
 	}
@@ -72,7 +72,7 @@ func (r *review) lockoutsAt(pl *place) []policy.Lockout {
 // lockoutsBefore finds those that there are without it, or with the old version
 // of it.
 func (r *review) lockoutsBefore(pl *place) []policy.Lockout {
-	w := pl.ways(r.before(pl), policy.InForce)
+	w := pl.ways(r.before(pl), policy.WaysInForce)
 	return append(w.Lockouts(), blocking(w.Impact(pl.users))...)
 }
 
@@ -102,7 +102,7 @@ func (r *review) explain(l policy.Lockout, pl *place) (*field.Path, string) {
 	case policy.NoWayAllowed:
 		return spec.Child("login"), fmt.Sprintf("at %s passwordLogin, externalIdPs and passkeyLogin would all be forbidden, so that nobody could sign in", pl.name())
 	default:
-		i := pl.ways(r.policy, policy.InForce).Impact(pl.users)
+		i := pl.ways(r.policy, policy.WaysInForce).Impact(pl.users)
 		return spec, fmt.Sprintf("at %s none of %s could sign in any more", pl.name(), counted(i.UsersInScope, "user"))
 	}
 }

@@ -219,10 +219,6 @@ func (s *surveyor) lookAtInstance(ctx context.Context, t *target, conn *v1alpha1
 // policies name other than the one under review. below is the place of those
 // that none names.
 func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnection, below *place) (map[string]*place, error) {
-	list, err := s.policies(ctx, client.MatchingFields{indexConnection: conn.Name})
-	if err != nil {
-		return nil, err
-	}
 	own := map[string]bool{}
 	for i := range s.policy.Spec.Targets.Zitadel {
 		if t := &s.policy.Spec.Targets.Zitadel[i]; t.Organization != nil && t.Connection == conn.Name {
@@ -230,37 +226,31 @@ func (s *surveyor) namedBelow(ctx context.Context, conn *v1alpha1.ZitadelConnect
 		}
 	}
 	named := map[string]*place{}
-	for i := range list {
-		p := &list[i]
+	for _, one := range s.Named.at(conn.Name) {
+		p := one.policy
 		if s.isSame(p) || !p.DeletionTimestamp.IsZero() {
 			continue
 		}
-		for j := range p.Spec.Targets.Zitadel {
-			t := &p.Spec.Targets.Zitadel[j]
-			if t.Organization == nil || t.Connection != conn.Name {
-				continue
-			}
-			org := s.known(conn.Name, t.Organization)
-			key := keyOf(conn.Name, org)
-			if own[key] {
-				continue // a target by itself
-			}
-			may, err := s.tenancy.may(ctx, p, conn, &org)
-			if err != nil {
-				return nil, err
-			}
-			if !may {
-				continue
-			}
-			one := named[key]
-			if one == nil {
-				one = &place{connection: conn.Name, org: org, key: key, floor: below.floor, others: below.others, below: true}
-				named[key] = one
-			}
-			if !slices.Contains(one.own, p) {
-				one.own = append(one.own, p)
-				one.others = one.others.And(policy.WaysOf(policy.InForce(&p.Spec)))
-			}
+		org := s.knownBy(conn.Name, one.key, one.target)
+		key := keyOf(conn.Name, org)
+		if own[key] {
+			continue // a target by itself
+		}
+		may, err := s.tenancy.may(ctx, p, conn, &org)
+		if err != nil {
+			return nil, err
+		}
+		if !may {
+			continue
+		}
+		pl := named[key]
+		if pl == nil {
+			pl = &place{connection: conn.Name, org: org, key: key, floor: below.floor, others: below.others, below: true}
+			named[key] = pl
+		}
+		if !slices.Contains(pl.own, p) {
+			pl.own = append(pl.own, p)
+			pl.others = pl.others.And(one.ways)
 		}
 	}
 	return named, nil
@@ -296,7 +286,12 @@ func (s *surveyor) targeting(ctx context.Context, conn *v1alpha1.ZitadelConnecti
 // known is what is known of a selected organization: at least what the selector
 // says. Where nothing is held of it, the policy's own status may tell.
 func (s *surveyor) known(connection string, selector *v1alpha1.OrganizationSelector) idp.Organization {
-	org, known := s.Published.organization(policy.OrganizationKey(connection, selector))
+	return s.knownBy(connection, policy.OrganizationKey(connection, selector), selector)
+}
+
+// knownBy is known, with the selector's key.
+func (s *surveyor) knownBy(connection, key string, selector *v1alpha1.OrganizationSelector) idp.Organization {
+	org, known := s.Published.organization(key)
 	if !known {
 		org = asked(selector)
 	}
@@ -344,18 +339,18 @@ func (pl *place) applied(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.Securi
 }
 
 // ways are those that are left at the place, p among the policies unless it is
-// nil; rules says what p contributes.
-func (pl *place) ways(p *v1alpha1.SecurityPolicy, rules func(*v1alpha1.SecurityPolicySpec) policy.Rules) policy.Ways {
+// nil; of says which p leaves.
+func (pl *place) ways(p *v1alpha1.SecurityPolicy, of func(*v1alpha1.SecurityPolicySpec) policy.Ways) policy.Ways {
 	if p == nil {
 		return pl.others
 	}
-	return pl.others.And(policy.WaysOf(rules(&p.Spec)))
+	return pl.others.And(of(&p.Spec))
 }
 
 func waysOf(policies []*v1alpha1.SecurityPolicy) policy.Ways {
 	var w policy.Ways
 	for _, p := range policies {
-		w = w.And(policy.WaysOf(policy.InForce(&p.Spec)))
+		w = w.And(policy.WaysInForce(&p.Spec))
 	}
 	return w
 }

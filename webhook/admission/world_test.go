@@ -146,8 +146,14 @@ func (w world) knowing() *admission.Cluster {
 	for _, cm := range w.configs {
 		seen.OnAdd(cm, true)
 	}
+	named := &admission.Named{}
+	for _, obj := range w.objects {
+		if p, ok := obj.(*v1alpha1.SecurityPolicy); ok {
+			named.OnAdd(p, true)
+		}
+	}
 	c := builder.Build()
-	return &admission.Cluster{Cache: c, Live: c, Published: seen}
+	return &admission.Cluster{Cache: c, Live: c, Published: seen, Named: named}
 }
 
 type indexer struct{ *fake.ClientBuilder }

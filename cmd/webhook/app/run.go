@@ -91,7 +91,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	if err := admission.Indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	published := &admission.Published{}
+	published, named := &admission.Published{}, &admission.Named{}
 	// The manager appends to the same ledgers: checkpoints hold the state of this very
 	// fold.
 	ledgers, err := ledger.New(ledger.Config{REST: mgr.GetConfig(), Writer: o.MFA.PodName, Log: mgr.GetLogger().WithName("ledger")}, mfa.Fold{})
@@ -104,12 +104,12 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 			return fmt.Errorf("adding %T: %w", runnable, err)
 		}
 	}
-	heard, err := listen(ctx, mgr.GetCache(), published, witness)
+	heard, err := listen(ctx, mgr.GetCache(), published, named, witness)
 	if err != nil {
 		return err
 	}
 	routes, err := admission.Routes(mgr.GetScheme(), &admission.Cluster{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Published: published,
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Published: published, Named: named,
 	}, witness.Watch)
 	if err != nil {
 		return err
@@ -162,15 +162,17 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	return nil
 }
 
-// listen has the manager's ConfigMaps told to published, and changes to witness.
+// listen has the manager's ConfigMaps told to published, policies to named, and
+// changes to witness.
 // The check is ready when all that there was at the start has been.
-func listen(ctx context.Context, informers cache.Informers, published, witness toolscache.ResourceEventHandler) (healthz.Checker, error) {
+func listen(ctx context.Context, informers cache.Informers, published, named, witness toolscache.ResourceEventHandler) (healthz.Checker, error) {
 	var registrations []toolscache.ResourceEventHandlerRegistration
 	for _, one := range []struct {
 		obj     client.Object
 		handler toolscache.ResourceEventHandler
 	}{
 		{&corev1.ConfigMap{}, published},
+		{&v1alpha1.SecurityPolicy{}, named},
 		{&v1alpha1.SecurityPolicy{}, witness},
 		{&v1alpha1.MFAUser{}, witness},
 		// These are asked for by the first request otherwise.
