@@ -19,7 +19,7 @@ type Record struct {
 	// never runs backwards within a ledger. The ledger sets it.
 	Time time.Time `json:"-"`
 	// ID is <sequence>-<index>, unique within a ledger. The ledger sets it.
-	ID string `json:"id"`
+	ID string `json:"id,omitempty"`
 	// Action and Outcome are words of the vocabulary.
 	Action  Action  `json:"action"`
 	Outcome Outcome `json:"outcome"`
@@ -79,13 +79,16 @@ type Detail struct {
 // fields are those of a Record, without its methods.
 type fields Record
 
-// MarshalJSON writes the record as it is kept: the time in TimeLayout, and
-// nothing for what is not set.
+// MarshalJSON writes the time in TimeLayout, and nothing for what is not set.
 func (r Record) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Time string `json:"time"`
+	out := struct {
+		Time string `json:"time,omitempty"`
 		fields
-	}{r.Time.UTC().Format(TimeLayout), fields(r)})
+	}{fields: fields(r)}
+	if !r.Time.IsZero() {
+		out.Time = r.Time.UTC().Format(TimeLayout)
+	}
+	return json.Marshal(out)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. A field that is not known is no
@@ -98,13 +101,13 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	at, err := time.Parse(TimeLayout, in.Time)
-	if err != nil {
-		return err
-	}
 	*r = Record(in.fields)
+	if in.Time == "" {
+		return nil
+	}
+	at, err := time.Parse(TimeLayout, in.Time)
 	r.Time = at
-	return nil
+	return err
 }
 
 // Detail returns the value of the detail of that name, or "".

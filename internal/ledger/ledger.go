@@ -35,7 +35,7 @@ type ledger[V any] struct {
 
 	// Of run.
 	unborn instant       // when the name after the head was last known never to have been used
-	busy   int           // how many records the last batch had
+	busy   int           // how many attempts the last batch answered
 	crowd  time.Duration // how long to stand back at most, because other writers are at it
 
 	// Of keep.

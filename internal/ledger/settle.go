@@ -90,7 +90,7 @@ func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []
 		v, err := l.claim(ctx, d)
 		switch v {
 		case won, current:
-			l.busy = len(d.batch.Records)
+			l.busy = len(d.requests)
 			l.crowd /= 2
 			l.answer(d.requests)
 			return rest
