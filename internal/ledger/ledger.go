@@ -34,9 +34,10 @@ type ledger[V any] struct {
 	used  instant
 
 	// Of run.
-	unborn instant       // when the name after the head was last known never to have been used
-	busy   int           // how many attempts the last batch answered
-	crowd  time.Duration // how long to stand back at most, because other writers are at it
+	unborn  instant       // when the name after the head was last known never to have been used
+	company int           // how many callers there were when the last batch was answered, it and those who waited
+	took    time.Duration // how long the last append took
+	crowd   time.Duration // how long to stand back at most, because other writers are at it
 
 	// Of keep.
 	keeping sync.Mutex

@@ -44,8 +44,10 @@ const (
 	// maxRecords and maxBytes bound a batch.
 	maxRecords = 2048
 	maxBytes   = 256 << 10
-	// linger is how long a batch waits for company, if the one before had some.
-	linger = 2 * time.Millisecond
+	// shortest and longest bound how long a batch waits for company, if the one
+	// before had some.
+	shortest = 2 * time.Millisecond
+	longest  = 10 * time.Millisecond
 )
 
 // Ledgers are the ledgers of all namespaces, opened on first use and closed

@@ -32,9 +32,10 @@ func (l *ledger[V]) run(ctx context.Context) {
 	}
 }
 
-// collect waits for requests and takes those there are. When the batch before
-// had company, its callers may be about to come back: it waits a little for as
-// many again.
+// collect waits for requests and takes those there are. When the batch before was
+// answered to several callers, or others were waiting by then, all of these may be
+// about to be here: it waits for as many, at most about as long as an append takes.
+// Callers would otherwise fall into groups that take turns, each with a small batch.
 func (l *ledger[V]) collect(ctx context.Context, pending []*request[V]) []*request[V] {
 	if len(pending) == 0 {
 		select {
@@ -45,8 +46,8 @@ func (l *ledger[V]) collect(ctx context.Context, pending []*request[V]) []*reque
 		}
 	}
 	var lingered <-chan time.Time
-	if l.busy > 1 || l.crowd > linger {
-		timer := time.NewTimer(max(linger, somewhat(l.crowd)))
+	if l.company > 1 || l.crowd > shortest {
+		timer := time.NewTimer(max(l.linger(), somewhat(l.crowd)))
 		defer timer.Stop()
 		lingered = timer.C
 	}
@@ -57,7 +58,7 @@ func (l *ledger[V]) collect(ctx context.Context, pending []*request[V]) []*reque
 			continue
 		default:
 		}
-		if lingered == nil || len(pending) >= l.busy && l.crowd <= linger {
+		if lingered == nil || len(pending) >= l.company && l.crowd <= shortest {
 			return pending
 		}
 		select {
@@ -71,6 +72,9 @@ func (l *ledger[V]) collect(ctx context.Context, pending []*request[V]) []*reque
 	}
 	return pending
 }
+
+// linger is how long a batch waits for company.
+func (l *ledger[V]) linger() time.Duration { return min(max(l.took, shortest), longest) }
 
 // settle answers the requests it takes into one batch and returns the others.
 func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []*request[V]) {
@@ -90,7 +94,7 @@ func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []
 		v, err := l.claim(ctx, d)
 		switch v {
 		case won, current:
-			l.busy = len(d.requests)
+			l.company = len(d.requests) + len(rest) + len(l.waiting)
 			l.crowd /= 2
 			l.answer(d.requests)
 			return rest
@@ -307,9 +311,11 @@ func (l *ledger[V]) claim(ctx context.Context, d *draft[V]) (verdict, error) {
 		}
 	}
 	l.unborn = t.unborn
-	count(v, d.batch.Records, l.clock.boot().since(began))
+	took := l.clock.boot().since(began)
+	count(v, d.batch.Records, took)
 	switch v {
 	case won:
+		l.took = took
 		l.fold(d.batch)
 	case lost:
 		l.fold(other)
