@@ -1,12 +1,13 @@
 // Package docs checks that the documentation says what is: it names every
 // condition reason, field, setting, flag, route and Event there is and no reason that
-// there is not, its links lead somewhere, its commands name files and targets
-// that exist, and its manifests are valid.
+// there is not, its links lead somewhere, its commands call what exists as it can
+// be called, and its manifests are valid.
 package docs
 
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -38,6 +39,7 @@ const (
 	httpAPI   = "docs/reference/http-api.md"
 	generated = "docs/reference/api.md"
 	proven    = "docs/reference/security-tests.md"
+	security  = "docs/security.md"
 )
 
 func TestRunbookHasOneEntryForEachReason(t *testing.T) {
@@ -141,17 +143,19 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
 // A page that says which test proves what names tests that are there.
 func TestTestsThatProveSomethingExist(t *testing.T) {
-	named := provenBy.FindAllStringSubmatch(text(t, proven), -1)
-	if len(named) < 40 {
-		t.Errorf("%s names %d tests only", proven, len(named))
-	}
-	for _, n := range named {
-		contains(t, n[2], "func "+n[1]+"(")
+	for _, page := range []string{proven, security} {
+		named := provenBy.FindAllStringSubmatch(text(t, page), -1)
+		if len(named) < 40 {
+			t.Errorf("%s names %d tests only", page, len(named))
+		}
+		for _, n := range named {
+			contains(t, filepath.Join(filepath.Dir(page), n[2]), "func "+n[1]+"(")
+		}
 	}
 }
 
 // provenBy is a link to a test: its name, and its file.
-var provenBy = regexp.MustCompile("\\[`(\\w+)`\\]\\(\\.\\./\\.\\./([\\w/]+_test\\.go)\\)")
+var provenBy = regexp.MustCompile("\\[`(\\w+)`\\]\\(((?:\\.\\./)+[\\w/]+_test\\.go)\\)")
 
 func TestRelativeLinksResolve(t *testing.T) {
 	for _, p := range pages(t) {
@@ -208,14 +212,16 @@ func TestCommandsNameWhatExists(t *testing.T) {
 var manifest = regexp.MustCompile(`(?m)^apiVersion: security\.neosc\.io/v1alpha1\n(?:[^\n]+\n?)*`)
 
 func TestManifestsAreValid(t *testing.T) {
-	found := 0
+	found, kinds := 0, kindsOf(t)
 	for _, p := range pages(t) {
 		for _, block := range slices.Concat(p.blocks("yaml"), p.blocks("sh")) {
 			for _, m := range manifest.FindAllString(block, -1) {
 				m, _, _ = strings.Cut(m, "\nPOLICY\n")
-				found++
-				if err := parse([]byte(m)); err != nil {
-					t.Errorf("%s: %v, in\n%s", p.path, err, m)
+				for one := range strings.SplitSeq(m, "\n---\n") {
+					found++
+					if err := errors.Join(parse([]byte(one)), checkManifest(kinds, []byte(one))); err != nil {
+						t.Errorf("%s: %v, in\n%s", p.path, err, one)
+					}
 				}
 			}
 		}
