@@ -46,7 +46,10 @@ func TestCommandsAreSound(t *testing.T) {
 		t.Run(strings.TrimSuffix(p.path, ".md"), func(t *testing.T) {
 			for _, called := range c.run(t, p) {
 				count++
-				if err := c.check(called); err != nil {
+				switch err := c.check(called); {
+				case p.refused(called.block) && err == nil:
+					t.Errorf("block %d: %s: is said to be refused, and nothing is wrong with it", called.block, called)
+				case !p.refused(called.block) && err != nil:
 					t.Errorf("block %d: %s: %v", called.block, called, err)
 				}
 			}
@@ -104,6 +107,20 @@ func TestUnsoundCommandsAreFound(t *testing.T) {
 			t.Errorf("nothing wrong was found with: %s", line)
 		}
 	}
+}
+
+// refused tells whether the page shows, below an sh block, that the API server
+// refuses it.
+func (p page) refused(block int) bool {
+	for i, b := range p.fenced {
+		if b.language != "sh" {
+			continue
+		}
+		if block--; block == 0 {
+			return i+1 < len(p.fenced) && p.fenced[i+1].language == "" && strings.Contains(p.fenced[i+1].text, " is invalid: ")
+		}
+	}
+	return false
 }
 
 // call is how a program was called.

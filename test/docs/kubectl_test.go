@@ -241,7 +241,7 @@ func (a *asked) checkOutput() error {
 	case "jsonpath":
 		s := k.schema
 		if all[0].name == "" {
-			s = &schema{Type: "object", Properties: map[string]*schema{"items": {Type: "array", Items: k.schema}}}
+			s = &schema{Type: types{"object"}, Properties: map[string]*schema{"items": {Type: types{"array"}, Items: k.schema}}}
 		}
 		return checkJSONPath(s, expression)
 	case "custom-columns":

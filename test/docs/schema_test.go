@@ -15,7 +15,7 @@ import (
 // schema is the part of JSON Schema that CRDs, the chart's values and the HTTP
 // API have in common.
 type schema struct {
-	Type                 string             `json:"type"`
+	Type                 types              `json:"type"`
 	Properties           map[string]*schema `json:"properties"`
 	AdditionalProperties json.RawMessage    `json:"additionalProperties"`
 	Items                *schema            `json:"items"`
@@ -24,6 +24,20 @@ type schema struct {
 	Maximum              *float64           `json:"maximum"`
 	Ref                  string             `json:"$ref"`
 }
+
+// types are what a value may be: one word in JSON, or a list.
+type types []string
+
+func (t *types) UnmarshalJSON(text []byte) error {
+	var one string
+	if json.Unmarshal(text, &one) == nil {
+		*t = types{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]string)(t))
+}
+
+func (t types) has(name string) bool { return slices.Contains(t, name) }
 
 // definitions are the schemas that others refer to, by the last part of their
 // path.
@@ -52,7 +66,7 @@ func (d definitions) property(s *schema, name string) (*schema, error) {
 			return nil, fmt.Errorf("reading additionalProperties: %w", err)
 		}
 		return d.of(&p), nil
-	case s.Type == "object" && len(s.Properties) == 0 && !bytes.Equal(rest, []byte("false")):
+	case s.Type.has("object") && len(s.Properties) == 0 && !bytes.Equal(rest, []byte("false")):
 		return nil, nil //nolint:nilnil // such as metadata
 	}
 	return nil, fmt.Errorf("there is no %s", name)
@@ -65,10 +79,10 @@ func (d definitions) elements(s *schema) (*schema, error) {
 		return nil, nil //nolint:nilnil // anything goes
 	case s.Items != nil:
 		return d.of(s.Items), nil
-	case s.Type == "object":
+	case s.Type.has("object"):
 		return d.property(s, "*")
 	}
-	return nil, fmt.Errorf("%s holds no elements", s.Type)
+	return nil, fmt.Errorf("%v holds no elements", s.Type)
 }
 
 // check finds what a value has that the schema has not: other members, types,
@@ -118,9 +132,9 @@ func (d definitions) check(s *schema, value any, at string) error {
 	return fmt.Errorf("%s: a %T", at, value)
 }
 
-func typed(s *schema, at string, types ...string) error {
-	if s.Type != "" && !slices.Contains(types, s.Type) {
-		return fmt.Errorf("%s: is no %s", at, s.Type)
+func typed(s *schema, at string, names ...string) error {
+	if len(s.Type) > 0 && !slices.ContainsFunc(names, s.Type.has) {
+		return fmt.Errorf("%s: is no %v", at, s.Type)
 	}
 	return nil
 }
