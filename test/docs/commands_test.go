@@ -140,6 +140,7 @@ var others = []string{"ctr", "go", "grep", "openssl", "terraform"}
 type checker struct {
 	root     string
 	kubectl  string
+	options  string // what kubectl says of the flags of every verb
 	kinds    map[string]kind
 	names    []string // of objects in config/
 	words    []string // types of conditions
@@ -204,17 +205,17 @@ func (c *checker) runBlocks(t *testing.T, blocks ...string) ([]call, error) {
 	}
 	stub := []byte(fmt.Sprintf(standIn, program(t, "sh"), program(t, "cat")))
 	for _, name := range append([]string{"kubectl", "helm", "make", "curl"}, others...) {
-		must(t, os.WriteFile(filepath.Join(programs, name), stub, 0o700)) //nolint:gosec // it is to be run
+		must(t, os.WriteFile(filepath.Join(programs, name), stub, 0o700))
 	}
 	for _, name := range []string{"kubectl-mfa", "manager", "zitadel-sim"} {
-		must(t, os.WriteFile(filepath.Join(dir, "bin", name), stub, 0o700)) //nolint:gosec // it is to be run
+		must(t, os.WriteFile(filepath.Join(dir, "bin", name), stub, 0o700))
 	}
 	for _, name := range []string{"sed", "base64", "tr", "jq"} {
 		switch real, err := exec.LookPath(name); {
 		case err == nil:
 			must(t, os.Symlink(real, filepath.Join(programs, name)))
 		case name == "jq":
-			must(t, os.WriteFile(filepath.Join(programs, name), stub, 0o700)) //nolint:gosec // it is to be run
+			must(t, os.WriteFile(filepath.Join(programs, name), stub, 0o700))
 		default:
 			t.Fatal(err)
 		}

@@ -88,23 +88,28 @@ func (c *checker) kubectlFlags(verb ...string) (*pflag.FlagSet, error) {
 	if flags, known := c.flags[name]; known {
 		return clone(flags), nil
 	}
-	flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
-	for _, args := range [][]string{append(verb, "--help"), {"options"}} {
-		help, err := exec.Command(c.kubectl, args...).CombinedOutput() //nolint:gosec // it is this repository's
+	if c.options == "" { // those of every verb
+		help, err := exec.Command(c.kubectl, "options").CombinedOutput()
 		if err != nil {
-			return nil, fmt.Errorf("kubectl %s: %w: %s", name, err, help)
+			return nil, fmt.Errorf("kubectl options: %w: %s", err, help)
 		}
-		for _, m := range describedFlag.FindAllStringSubmatch(string(help), -1) {
-			switch short, long, fallback := m[1], m[2], m[3]; {
-			case flags.Lookup(long) != nil:
-			case fallback == "true" || fallback == "false":
-				flags.BoolP(long, short, false, "")
-			default:
-				flags.StringP(long, short, "", "")
-			}
+		c.options = string(help)
+	}
+	help, err := exec.Command(c.kubectl, append(verb, "--help")...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("kubectl %s: %w: %s", name, err, help)
+	}
+	flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	for _, m := range describedFlag.FindAllStringSubmatch(string(help)+"\n"+c.options, -1) {
+		switch short, long, fallback := m[1], m[2], m[3]; {
+		case flags.Lookup(long) != nil:
+		case fallback == "true" || fallback == "false":
+			flags.BoolP(long, short, false, "")
+		default:
+			flags.StringP(long, short, "", "")
 		}
 	}
-	if !flags.HasFlags() || flags.Lookup("namespace") == nil {
+	if flags.Lookup("namespace") == nil {
 		return nil, fmt.Errorf("kubectl %s --help lists no flags; has its form changed?", name)
 	}
 	c.flags[name] = flags
