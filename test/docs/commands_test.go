@@ -22,7 +22,7 @@ import (
 )
 
 // TestCommandsAreSound has bash run every sh block of the documentation, page by
-// page, with stand-ins for the programs that only note how they were called.
+// page, and every line that is shown after a prompt, with stand-ins for the programs that only note how they were called.
 // So quotes, variables, pipes, functions and here-documents are bash's own
 // reading. How each program was called is then held to what there is:
 //
@@ -40,7 +40,7 @@ func TestCommandsAreSound(t *testing.T) {
 	c := newChecker(t)
 	count := 0
 	for _, p := range pages(t) {
-		if len(p.blocks("sh")) == 0 {
+		if len(p.blocks("sh"))+len(p.prompted()) == 0 {
 			continue
 		}
 		t.Run(strings.TrimSuffix(p.path, ".md"), func(t *testing.T) {
@@ -177,10 +177,26 @@ func newChecker(t *testing.T) *checker {
 	return c
 }
 
-// run has bash run the sh blocks of a page.
+// prompted are the commands that a page shows with what they print, but for those
+// that go on in the next line.
+func (p page) prompted() []string {
+	var lines []string
+	for _, b := range p.fenced {
+		for _, m := range promptedLine.FindAllStringSubmatch(b.text, -1) {
+			if !strings.Contains(m[1], "<<") {
+				lines = append(lines, m[1])
+			}
+		}
+	}
+	return lines
+}
+
+var promptedLine = regexp.MustCompile(`(?m)^ *\$ (.*)$`)
+
+// run has bash run the sh blocks of a page, and then what it shows.
 func (c *checker) run(t *testing.T, p page) []call {
 	t.Helper()
-	called, err := c.runBlocks(t, p.blocks("sh")...)
+	called, err := c.runBlocks(t, append(p.blocks("sh"), p.prompted()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
