@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Webhook is what the operator of the webhook process chooses.
@@ -31,6 +32,9 @@ type Webhook struct {
 	ClientCAFile string
 	// MFA is for applications.
 	MFA MFA
+	// NeoSCNamespace is the one whose policies NeoSC's API answers with; empty: there is
+	// no such API.
+	NeoSCNamespace string
 	// DoorbellAddress is the host:port to hear Zitadel's doorbells on; 0 turns that
 	// off.
 	DoorbellAddress string
@@ -60,6 +64,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	flags.BoolVar(&o.CertificateProvided, "certificate-provided", false, "somebody else, such as cert-manager, makes the certificate and keeps the caBundle up; the webhook writes neither")
 	flags.StringVar(&o.ClientCAFile, "client-ca-file", "", "certificates, PEM, of those who may issue callers' certificates; callers without one are refused")
 	o.MFA.add(flags)
+	flags.StringVar(&o.NeoSCNamespace, "neosc-namespace", "", "namespace whose policies are listed and toggled by NeoSC's API; without, there is no such API")
 	flags.StringVar(&o.DoorbellAddress, "doorbell-bind-address", "0", "host:port to hear Zitadel's doorbells on, in plain HTTP; 0 turns that off")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
@@ -95,6 +100,9 @@ func (o Webhook) validate() error {
 		if name == "" || strings.ContainsAny(name, ":/ *") {
 			errs = append(errs, fmt.Errorf("--dns-name must be a DNS name, got %q", name))
 		}
+	}
+	if wrong := validation.IsDNS1123Label(o.NeoSCNamespace); o.NeoSCNamespace != "" && len(wrong) > 0 {
+		errs = append(errs, fmt.Errorf("--neosc-namespace %q: %s", o.NeoSCNamespace, strings.Join(wrong, "; ")))
 	}
 	errs = append(errs, o.MFA.validate()...)
 	if slices.Contains(o.MFA.Namespaces, o.Namespace) {

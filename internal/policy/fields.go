@@ -276,6 +276,26 @@ func LocalOnly(spec *v1alpha1.SecurityPolicySpec) []string {
 	return paths
 }
 
+// FieldValue is what a spec asks for in one field, for people.
+type FieldValue struct {
+	// Path of the field in the spec.
+	Path string
+	// Value as people read it.
+	Value string
+}
+
+// FieldValues lists the fields that a spec sets, in the order of FieldRules.
+func FieldValues(spec *v1alpha1.SecurityPolicySpec) []FieldValue {
+	rules := RulesOf(spec)
+	var values []FieldValue
+	for i := range fields {
+		if f := &fields[i]; f.path != freshField.path && f.set(&rules) {
+			values = append(values, FieldValue{f.path, f.show(&rules)})
+		}
+	}
+	return values
+}
+
 // FieldRule says for people what becomes of a field that several policies set.
 type FieldRule struct {
 	// Path of the field in the spec.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 // What internal/ledger needs to append on our behalf.
@@ -100,7 +101,7 @@ func (w *Witness) remember(req admissionv1.AdmissionRequest) error {
 		return err
 	}
 	c := &change{kind: k, object: is, deletes: req.Operation == admissionv1.Delete, record: audit.Record{
-		Action: k.action, Outcome: audit.Succeeded, Actor: audit.Printable(req.UserInfo.Username, audit.MaxActor),
+		Action: k.action, Outcome: audit.Succeeded, Actor: audit.Printable(callers.Actor(req.UserInfo), audit.MaxActor),
 	}}
 	var from, to any
 	switch req.Operation {

@@ -6,12 +6,9 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"github.com/go-logr/logr"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 // Verifier is local verification; *mfa.Service is one.
@@ -36,20 +33,18 @@ type Verifier interface {
 type API struct {
 	Verifier  Verifier
 	Directory *Directory
-	// Callers tells who asks, by a Kubernetes bearer token for Audience.
-	Callers authenticator.Request
-	// Rights tells what callers may, by the RBAC of the cluster.
-	Rights authorizer.Authorizer
+	// Guard tells who asks, and what they may.
+	Guard callers.Guard
 	// Keys returns the JSON Web Key Set (RFC 7517) with which sessions are checked.
 	Keys func() (json.RawMessage, error)
 	// LinkURL is the address of the page where a link's token is spent. Nil: there is
 	// no page.
 	LinkURL func(namespace, token string) string
-	Log     logr.Logger
 }
 
-// Audience is the one a caller's token must be for.
-const Audience = "mfa.security.neosc.io"
+// maxBody is the bound of a body, in bytes: an attestation with its certificates is
+// the largest.
+const maxBody = 96 << 10
 
 // Prefixes are the paths that Handler answers, as patterns of http.ServeMux.
 var Prefixes = []string{"/v1", "/v1/", "/openapi.json", "/.well-known/jwks.json"}
@@ -58,48 +53,26 @@ var Prefixes = []string{"/v1", "/v1/", "/openapi.json", "/.well-known/jwks.json"
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.describe(mux)
-	return Measured(mux, a.guard(Problems(mux)))
+	return callers.Measured(mux, a.Guard.Admit(callers.Problems(mux), maxBody, public))
+}
+
+// public tells what is for everybody: the description of the API and the public keys.
+func public(r *http.Request) bool {
+	return r.Method == http.MethodGet && (r.URL.Path == "/openapi.json" || r.URL.Path == pathKeys)
 }
 
 // describe adds every endpoint to mux, and returns what it says of them.
 func (a *API) describe(mux *http.ServeMux) huma.API {
-	api := humago.New(mux, huma.Config{
-		OpenAPI: &huma.OpenAPI{
-			OpenAPI: "3.1.0",
-			Info: &huma.Info{
-				Title:       "NeoSC MFA API",
-				Version:     "v1",
-				Description: "Multi-factor authentication for applications with a password login of their own.",
-			},
-			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{
-					bearer: {Type: "http", Scheme: "bearer", Description: "A Kubernetes token for the audience " + Audience + "."},
-				},
-			},
-		},
-		OpenAPIPath:                  "/openapi",
-		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
-		DefaultFormat:                "application/json",
-		NoFormatFallback:             false,
-		RejectUnknownQueryParameters: true,
-	})
+	api := callers.NewAPI(mux, &huma.Info{
+		Title:       "NeoSC MFA API",
+		Version:     "v1",
+		Description: "Multi-factor authentication for applications with a password login of their own.",
+	}, "/openapi")
 	a.routes(api)
 	return api
 }
 
-const bearer = "kubernetes"
-
 // OpenAPI describes the API, as OpenAPI 3.1 in JSON, for people.
 func OpenAPI() ([]byte, error) {
-	text, err := (&API{}).describe(http.NewServeMux()).OpenAPI().MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	var pretty any
-	if err := json.Unmarshal(text, &pretty); err != nil {
-		return nil, err
-	}
-	text, err = json.MarshalIndent(pretty, "", "  ")
-	return append(text, '\n'), err
+	return callers.OpenAPI((&API{}).describe(http.NewServeMux()))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/localpolicy"
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 // What is read here, and the users that are made.
@@ -119,14 +120,14 @@ type found struct {
 // find looks a user up. Not to be there is no error: nobody shall be able to tell.
 func (d *Directory) find(ctx context.Context, namespace, username string) (found, error) {
 	if len(validation.IsDNS1123Label(namespace)) > 0 {
-		return found{}, newProblem(http.StatusNotFound, problemNotFound, "there is no such namespace")
+		return found{}, callers.NewProblem(http.StatusNotFound, callers.NotFound, "there is no such namespace")
 	}
 	if !d.Served(namespace) {
-		return found{}, newProblem(http.StatusNotFound, problemNotFound, "the local users of namespace "+namespace+" are not verified here; --mfa-namespace says whose are")
+		return found{}, callers.NewProblem(http.StatusNotFound, callers.NotFound, "the local users of namespace "+namespace+" are not verified here; --mfa-namespace says whose are")
 	}
 	name, err := canonical(username)
 	if err != nil {
-		p := newProblem(http.StatusUnprocessableEntity, problemInvalid, "the username cannot be one: it has characters that usernames have not (RFC 8265)")
+		p := callers.NewProblem(http.StatusUnprocessableEntity, callers.Invalid, "the username cannot be one: it has characters that usernames have not (RFC 8265)")
 		return found{}, p
 	}
 	f := found{namespace: namespace, username: name, name: nameFor(name)}
@@ -136,7 +137,7 @@ func (d *Directory) find(ctx context.Context, namespace, username string) (found
 	case err != nil:
 		return found{}, fmt.Errorf("%w: looking up a user: %w", mfa.ErrUnavailable, err)
 	case len(list.Items) > 1:
-		return found{}, newProblem(http.StatusConflict, problemNotAllowed, fmt.Sprintf(
+		return found{}, callers.NewProblem(http.StatusConflict, callers.NotAllowed, fmt.Sprintf(
 			"MFAUsers %s and %s have the same username; remove one of them", list.Items[0].Name, list.Items[1].Name))
 	case len(list.Items) == 1 && list.Items[0].DeletionTimestamp.IsZero():
 		f.user, f.name = &list.Items[0], list.Items[0].Name
@@ -166,7 +167,7 @@ func (d *Directory) standing(ctx context.Context, f found) (mfa.Person, mfa.Rule
 	ns := &corev1.Namespace{}
 	err := d.Cache.Get(ctx, types.NamespacedName{Name: f.namespace}, ns)
 	if apierrors.IsNotFound(err) {
-		return mfa.Person{}, mfa.Rules{}, newProblem(http.StatusNotFound, problemNotFound, "there is no namespace "+f.namespace)
+		return mfa.Person{}, mfa.Rules{}, callers.NewProblem(http.StatusNotFound, callers.NotFound, "there is no namespace "+f.namespace)
 	}
 	if err != nil {
 		return mfa.Person{}, mfa.Rules{}, fmt.Errorf("%w: reading a namespace: %w", mfa.ErrUnavailable, err)

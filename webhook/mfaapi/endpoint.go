@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 // UserPath is whom a request is about, and on whose behalf it comes. It is
@@ -34,11 +35,8 @@ type subject struct {
 // endpoint adds one: it finds the user, asks whether the caller may, and lets
 // work do the rest.
 func endpoint[I any, O any](a *API, api huma.API, op huma.Operation, may right, work func(ctx context.Context, s subject, in *I) (*O, error)) {
-	op.Security, op.MaxBodyBytes, op.BodyReadTimeout = []map[string][]string{{bearer: {}}}, -1, -1 // guard has read it
-	op.Errors = []int{
-		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-		http.StatusTooManyRequests, http.StatusServiceUnavailable,
-	}
+	op = callers.Guarded(op, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
+		http.StatusTooManyRequests, http.StatusServiceUnavailable)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := answer(ctx, a, may, in, work)
 		return out, statusFor(ctx, err)
@@ -65,10 +63,18 @@ func answer[I any, O any](ctx context.Context, a *API, may right, in *I, work fu
 	return work(ctx, subject{person: person, rules: rules, from: from}, in)
 }
 
+// right is what a caller must be allowed to do with a user: a verb on a
+// subresource of mfausers.
+type right struct{ verb, subresource string }
+
+func (a *API) authorize(ctx context.Context, may right, namespace, name string) error {
+	return a.Guard.Authorize(ctx, callers.Right{Verb: may.verb, Resource: "mfausers", Subresource: may.subresource}, namespace, name)
+}
+
 // from says who asks, for whom.
 func (p *UserPath) from(ctx context.Context) (mfa.From, error) {
 	from := mfa.From{UserAgent: p.UserAgent}
-	if caller := callerOf(ctx); caller != nil {
+	if caller := callers.Of(ctx); caller != nil {
 		from.Actor = caller.GetName()
 	}
 	if p.ClientIP == "" {
@@ -76,7 +82,7 @@ func (p *UserPath) from(ctx context.Context) (mfa.From, error) {
 	}
 	ip, err := netip.ParseAddr(p.ClientIP)
 	if err != nil {
-		return mfa.From{}, newProblem(http.StatusUnprocessableEntity, problemInvalid, "the header MFA-Client-IP has to be an IP address")
+		return mfa.From{}, callers.NewProblem(http.StatusUnprocessableEntity, callers.Invalid, "the header MFA-Client-IP has to be an IP address")
 	}
 	from.IP = ip.WithZone("").Unmap()
 	return from, nil

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 const (
@@ -40,9 +42,8 @@ func (a *API) routes(api huma.API) {
 		o.DefaultStatus = http.StatusCreated
 		return o
 	}
-	register := op(http.MethodPut, "", "register-user", "Register a user; who is there already stays as they are")
-	register.Security, register.MaxBodyBytes, register.BodyReadTimeout = []map[string][]string{{bearer: {}}}, -1, -1 // guard has read it
-	register.Errors = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
+	register := callers.Guarded(op(http.MethodPut, "", "register-user", "Register a user; who is there already stays as they are"),
+		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable)
 	huma.Register(api, register, func(ctx context.Context, in *registerRequest) (*registerResponse, error) {
 		out, err := a.register(ctx, in)
 		return out, statusFor(ctx, err)

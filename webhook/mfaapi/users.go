@@ -12,6 +12,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 type registerRequest struct {
@@ -69,11 +70,11 @@ func (d *Directory) register(ctx context.Context, f found, email, phone string) 
 	switch err := d.Client.Create(ctx, user); {
 	case apierrors.IsAlreadyExists(err): // somebody else was faster
 	case apierrors.IsInvalid(err):
-		return newProblem(http.StatusUnprocessableEntity, problemInvalid, err.Error())
+		return callers.NewProblem(http.StatusUnprocessableEntity, callers.Invalid, err.Error())
 	case apierrors.IsNotFound(err):
-		return newProblem(http.StatusNotFound, problemNotFound, "there is no namespace "+f.namespace)
+		return callers.NewProblem(http.StatusNotFound, callers.NotFound, "there is no namespace "+f.namespace)
 	case apierrors.IsForbidden(err):
-		return newProblem(http.StatusForbidden, problemForbidden, err.Error())
+		return callers.NewProblem(http.StatusForbidden, callers.Forbidden, err.Error())
 	case err != nil:
 		return fmt.Errorf("%w: making a user: %w", mfa.ErrUnavailable, err)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/options"
 	"github.com/neosc/mfa-operator/internal/sealed"
 	"github.com/neosc/mfa-operator/internal/signing"
+	"github.com/neosc/mfa-operator/webhook/callers"
 	"github.com/neosc/mfa-operator/webhook/mfaapi"
 	"github.com/neosc/mfa-operator/webhook/pages"
 )
@@ -31,15 +31,11 @@ const longestSession = 366 * 24 * time.Hour
 
 // setupMFA makes what answers applications and browsers, by the patterns of
 // http.ServeMux, and returns what has to be ready.
-func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger) (map[string]http.Handler, map[string]func() error, error) {
+func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger, guard callers.Guard) (map[string]http.Handler, map[string]func() error, error) {
 	log := mgr.GetLogger()
 	secrets, err := kube.Secrets(mgr.GetConfig())
 	if err != nil {
 		return nil, nil, err
-	}
-	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
-	if err != nil {
-		return nil, nil, fmt.Errorf("making a client: %w", err)
 	}
 	keys, err := sealed.OpenKeyset(ctx, sealed.KeysetConfig{Secrets: secrets, Namespace: o.Namespace, Users: o.MFA.Namespaces, Clock: time.Now, Log: log.WithName("sealed")})
 	if err != nil {
@@ -79,14 +75,6 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	if err := mfaapi.Indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, nil, err
 	}
-	callers, err := mfaapi.NewCallers(clientset)
-	if err != nil {
-		return nil, nil, fmt.Errorf("setting up authentication: %w", err)
-	}
-	rights, err := mfaapi.NewRights(clientset)
-	if err != nil {
-		return nil, nil, fmt.Errorf("setting up authorization: %w", err)
-	}
 	service := &mfa.Service{
 		Vault: vault, Sealer: keys, Signer: signer, Courier: post, Ledger: ledgers,
 		Issuer: o.MFA.Issuer, Clock: time.Now, Rand: rand.Reader,
@@ -101,8 +89,9 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 		Cache: mgr.GetCache(), Client: mgr.GetClient(), Namespace: o.Namespace, Served: vault.Serves, Now: time.Now,
 		RelyingParty: mfaapi.RelyingParty{ID: o.MFA.RelyingPartyID, Name: o.MFA.RelyingPartyName, Origins: o.MFA.Origins},
 	}
+	guard.Log = log.WithName("mfaapi")
 	api := &mfaapi.API{
-		Verifier: service, Directory: directory, Callers: callers, Rights: rights, Log: log.WithName("mfaapi"),
+		Verifier: service, Directory: directory, Guard: guard,
 		Keys: func() (json.RawMessage, error) { return json.Marshal(signer.JWKS()) },
 	}
 	routes := map[string]http.Handler{}

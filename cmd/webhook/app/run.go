@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -34,9 +35,10 @@ import (
 	"github.com/neosc/mfa-operator/internal/policy"
 	"github.com/neosc/mfa-operator/webhook"
 	"github.com/neosc/mfa-operator/webhook/admission"
+	"github.com/neosc/mfa-operator/webhook/callers"
 	"github.com/neosc/mfa-operator/webhook/certificates"
 	"github.com/neosc/mfa-operator/webhook/changes"
-	"github.com/neosc/mfa-operator/webhook/mfaapi"
+	"github.com/neosc/mfa-operator/webhook/neoscapi"
 	"github.com/neosc/mfa-operator/webhook/zitadelevents"
 )
 
@@ -114,32 +116,27 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	if err != nil {
 		return err
 	}
-	callers, err := clientCAs(o.ClientCAFile)
+	authorities, err := clientCAs(o.ClientCAFile)
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	for path, handler := range routes {
-		if callers != nil {
+		if authorities != nil {
 			handler = webhook.WithCertificate(handler)
 		}
 		mux.Handle("POST "+path, handler)
 	}
 	checks := map[string]healthz.Checker{"caches": process.Synced(mgr.GetCache()), "certificate": keeper.Check, "published": heard}
-	if len(o.MFA.Namespaces) > 0 {
-		answered, ready, err := setupMFA(ctx, mgr, o, ledgers)
-		if err != nil {
-			return fmt.Errorf("setting up local verification: %w", err)
-		}
-		for pattern, handler := range answered {
-			mux.Handle(pattern, handler)
-		}
-		for name, check := range ready {
-			checks[name] = func(*http.Request) error { return check() }
-		}
+	ready, err := answerCallers(ctx, mgr, o, ledgers, mux)
+	if err != nil {
+		return err
+	}
+	for name, check := range ready {
+		checks[name] = func(*http.Request) error { return check() }
 	}
 	serving := &webhook.Server{
-		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: callers, Handler: mfaapi.Problems(mux), Log: mgr.GetLogger().WithName("server"),
+		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: authorities, Handler: callers.Problems(mux), Log: mgr.GetLogger().WithName("server"),
 	}
 	if err := mgr.Add(serving); err != nil {
 		return fmt.Errorf("adding the server: %w", err)
@@ -160,6 +157,42 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 		}
 	}
 	return nil
+}
+
+// answerCallers has mux answer those who come with a Kubernetes token, and returns
+// what has to be ready for that.
+func answerCallers(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger, mux *http.ServeMux) (map[string]func() error, error) {
+	if len(o.MFA.Namespaces) == 0 && o.NeoSCNamespace == "" {
+		return nil, nil
+	}
+	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	guard, err := callers.New(clientset)
+	if err != nil {
+		return nil, err
+	}
+	if o.NeoSCNamespace != "" {
+		policies, err := setupNeoSC(ctx, mgr, o.NeoSCNamespace, clientset, guard)
+		if err != nil {
+			return nil, fmt.Errorf("setting up NeoSC's API: %w", err)
+		}
+		for _, prefix := range neoscapi.Prefixes {
+			mux.Handle(prefix, policies)
+		}
+	}
+	if len(o.MFA.Namespaces) == 0 {
+		return nil, nil
+	}
+	answered, ready, err := setupMFA(ctx, mgr, o, ledgers, guard)
+	if err != nil {
+		return nil, fmt.Errorf("setting up local verification: %w", err)
+	}
+	for pattern, handler := range answered {
+		mux.Handle(pattern, handler)
+	}
+	return ready, nil
 }
 
 // listen has the manager's ConfigMaps told to published, policies to named, and

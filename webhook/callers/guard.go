@@ -1,4 +1,4 @@
-package mfaapi
+package callers
 
 import (
 	"bytes"
@@ -15,23 +15,31 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// The bounds of a body: an attestation with its certificates is the largest.
-const (
-	maxBody     = 96 << 10
-	bodyTimeout = 5 * time.Second
-)
+// bodyTimeout is how long a body may take to come.
+const bodyTimeout = 5 * time.Second
 
 // requestID is the header that names a request, in the answer and in the log.
 const requestID = "X-Request-Id"
 
-// guard lets through who can be authenticated, with a body that can be read; the
-// description of the API and the public keys are for everybody.
-func (a *API) guard(next http.Handler) http.Handler {
+// Guard stands before an API; New makes one.
+type Guard struct {
+	// Callers tells who asks, by a Kubernetes bearer token for Audience.
+	Callers authenticator.Request
+	// Rights tells what callers may, by the RBAC of the cluster.
+	Rights authorizer.Authorizer
+	Log    logr.Logger
+}
+
+// Admit lets through to next who can be authenticated, with a body of at most
+// maxBody bytes that can be read; what is public is for everybody.
+func (g Guard) Admit(next http.Handler, maxBody int64, public func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := string(uuid.NewUUID())
-		log := a.Log.WithValues("request", id)
+		log := g.Log.WithValues("request", id)
 		r = r.WithContext(logr.NewContext(r.Context(), log))
 		w.Header().Set(requestID, id)
 		w.Header().Set("Cache-Control", "no-store")
@@ -41,36 +49,32 @@ func (a *API) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		who, err := a.authenticate(r)
+		who, err := g.authenticate(r)
 		if err == nil {
-			err = readBody(w, r)
+			err = readBody(w, r, maxBody)
 		}
 		if err != nil {
-			write(w, statusFor(r.Context(), err))
+			write(w, StatusFor(r.Context(), err))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
 }
 
-func public(r *http.Request) bool {
-	return r.Method == http.MethodGet && (r.URL.Path == "/openapi.json" || r.URL.Path == pathKeys)
-}
-
 // readBody reads the whole body, so that what follows depends on no sender. It
 // must say that it is JSON, and be it as it comes: whoever means something else
 // does not mean us.
-func readBody(w http.ResponseWriter, r *http.Request) error {
+func readBody(w http.ResponseWriter, r *http.Request, maxBody int64) error {
 	if r.ContentLength == 0 {
 		return nil
 	}
 	if r.Header.Get("Content-Encoding") != "" {
-		return newProblem(http.StatusUnsupportedMediaType, problemInvalid, "the body must not be compressed")
+		return NewProblem(http.StatusUnsupportedMediaType, Invalid, "the body must not be compressed")
 	}
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, told := parameters["charset"]
 	if err != nil || media != "application/json" || told && !strings.EqualFold(charset, "utf-8") {
-		return newProblem(http.StatusUnsupportedMediaType, problemInvalid, "the body has to be application/json in UTF-8, and say so")
+		return NewProblem(http.StatusUnsupportedMediaType, Invalid, "the body has to be application/json in UTF-8, and say so")
 	}
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
@@ -81,11 +85,11 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	var network net.Error
 	switch {
 	case errors.As(err, &tooLarge):
-		return newProblem(http.StatusRequestEntityTooLarge, problemInvalid, fmt.Sprintf("the body has more than %d bytes", maxBody))
+		return NewProblem(http.StatusRequestEntityTooLarge, Invalid, fmt.Sprintf("the body has more than %d bytes", maxBody))
 	case errors.As(err, &network) && network.Timeout():
-		return newProblem(http.StatusRequestTimeout, problemInvalid, fmt.Sprintf("the body did not come within %s", bodyTimeout))
+		return NewProblem(http.StatusRequestTimeout, Invalid, fmt.Sprintf("the body did not come within %s", bodyTimeout))
 	case err != nil:
-		return newProblem(http.StatusBadRequest, problemInvalid, "the body ended early")
+		return NewProblem(http.StatusBadRequest, Invalid, "the body ended early")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
@@ -101,7 +105,7 @@ func rescue(w http.ResponseWriter, r *http.Request) {
 	if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(panicked)
 	}
-	write(w, statusFor(r.Context(), fmt.Errorf("a panic of type %T, at %s", panicked, place())))
+	write(w, StatusFor(r.Context(), fmt.Errorf("a panic of type %T, at %s", panicked, place())))
 }
 
 // place is where a panic came from, innermost first.

@@ -1,4 +1,4 @@
-package mfaapi
+package callers
 
 import (
 	"context"
@@ -22,13 +22,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
-	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
 // What the API server is asked on our behalf.
 //
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// Audience is the one a caller's token must be for.
+const Audience = "mfa.security.neosc.io"
 
 // How long answers of the API server are believed. A token or a right that is
 // taken away works for so long at most.
@@ -42,9 +44,22 @@ const (
 // askBackoff paces the questions to an API server that does not answer.
 var askBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 3}
 
-// NewCallers tells who asks by TokenReview: tokens for Audience only, so that one
+// New makes what stands before an API, without a log.
+func New(client kubernetes.Interface) (Guard, error) {
+	who, err := newCallers(client)
+	if err != nil {
+		return Guard{}, fmt.Errorf("setting up authentication: %w", err)
+	}
+	may, err := newRights(client)
+	if err != nil {
+		return Guard{}, fmt.Errorf("setting up authorization: %w", err)
+	}
+	return Guard{Callers: who, Rights: may}, nil
+}
+
+// newCallers tells who asks by TokenReview: tokens for Audience only, so that one
 // that was given to somebody else is worth nothing here.
-func NewCallers(client kubernetes.Interface) (authenticator.Request, error) {
+func newCallers(client kubernetes.Interface) (authenticator.Request, error) {
 	// No implicit audience: a token that says for nobody whom it is for is refused.
 	var none authenticator.Audiences
 	review, err := webhooktoken.NewFromInterface(client.AuthenticationV1(), none, askBackoff, askTimeout, webhooktoken.AuthenticatorMetrics{
@@ -59,8 +74,8 @@ func NewCallers(client kubernetes.Interface) (authenticator.Request, error) {
 	return bearertoken.New(cached), nil
 }
 
-// NewRights tells what callers may by SubjectAccessReview.
-func NewRights(client kubernetes.Interface) (authorizer.Authorizer, error) {
+// newRights tells what callers may by SubjectAccessReview.
+func newRights(client kubernetes.Interface) (authorizer.Authorizer, error) {
 	return authorizerfactory.DelegatingAuthorizerConfig{
 		SubjectAccessReviewClient: client.AuthorizationV1(),
 		AllowCacheTTL:             allowedTTL,
@@ -72,16 +87,16 @@ func NewRights(client kubernetes.Interface) (authorizer.Authorizer, error) {
 type callerKey struct{}
 
 // authenticate finds out who asks.
-func (a *API) authenticate(r *http.Request) (user.Info, error) {
+func (g Guard) authenticate(r *http.Request) (user.Info, error) {
 	ctx := authenticator.WithAudiences(r.Context(), authenticator.Audiences{Audience})
-	answer, known, err := a.Callers.AuthenticateRequest(r.WithContext(ctx))
+	answer, known, err := g.Callers.AuthenticateRequest(r.WithContext(ctx))
 	switch {
 	case known && err == nil:
 		return answer.User, nil
 	case outage(err):
-		return nil, fmt.Errorf("%w: asking who calls: %w", mfa.ErrUnavailable, err)
+		return nil, fmt.Errorf("asking who calls: %w", err)
 	default:
-		return nil, newProblem(http.StatusUnauthorized, problemUnauthenticated,
+		return nil, NewProblem(http.StatusUnauthorized, Unauthenticated,
 			"a Kubernetes token for the audience "+Audience+" is needed, as a bearer token")
 	}
 }
@@ -95,40 +110,45 @@ func outage(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-func callerOf(ctx context.Context) user.Info {
+// Of returns whose request ctx is of; nil: nobody's that was let through.
+func Of(ctx context.Context) user.Info {
 	who, _ := ctx.Value(callerKey{}).(user.Info)
 	return who
 }
 
-// right is what a caller must be allowed to do with a user: a verb on a
-// subresource of mfausers.
-type right struct{ verb, subresource string }
+// Right is what a caller must be allowed to do with our kinds.
+type Right struct {
+	// Verb is one of Kubernetes, such as get.
+	Verb string
+	// Resource is one of security.neosc.io, Subresource one of its own; empty: itself.
+	Resource, Subresource string
+}
 
-// authorize asks whether the caller may, with every user of the namespace or with
-// this one. Most callers may with all, and that answer is remembered for all. Of
-// whether there is such a user it does not depend.
-func (a *API) authorize(ctx context.Context, may right, namespace, name string) error {
-	caller := callerOf(ctx)
+// Authorize asks whether the caller may, with all objects of the namespace or with
+// the one of that name; without a name, with all. Most callers may with all, and that
+// answer is remembered for all. Of whether there is such an object it does not depend.
+func (g Guard) Authorize(ctx context.Context, may Right, namespace, name string) error {
+	caller := Of(ctx)
 	if caller == nil {
-		return newProblem(http.StatusUnauthorized, problemUnauthenticated, "nobody asks")
+		return NewProblem(http.StatusUnauthorized, Unauthenticated, "nobody asks")
 	}
 	for _, one := range slices.Compact([]string{"", name}) {
-		decision, _, err := a.Rights.Authorize(ctx, authorizer.AttributesRecord{
-			User: caller, Verb: may.verb, Namespace: namespace, Name: one,
+		decision, _, err := g.Rights.Authorize(ctx, authorizer.AttributesRecord{
+			User: caller, Verb: may.Verb, Namespace: namespace, Name: one,
 			APIGroup: v1alpha1.GroupVersion.Group, APIVersion: v1alpha1.GroupVersion.Version,
-			Resource: "mfausers", Subresource: may.subresource, ResourceRequest: true,
+			Resource: may.Resource, Subresource: may.Subresource, ResourceRequest: true,
 		})
 		switch {
 		case decision == authorizer.DecisionAllow:
 			return nil
 		case err != nil:
-			return fmt.Errorf("%w: asking what %s may: %w", mfa.ErrUnavailable, caller.GetName(), err)
+			return fmt.Errorf("asking what %s may: %w", caller.GetName(), err)
 		}
 	}
-	resource := "mfausers"
-	if may.subresource != "" {
-		resource += "/" + may.subresource
+	resource := may.Resource
+	if may.Subresource != "" {
+		resource += "/" + may.Subresource
 	}
-	return newProblem(http.StatusForbidden, problemForbidden, fmt.Sprintf(
-		"%s needs the right to %s %s in namespace %s, by a Role and a RoleBinding", caller.GetName(), may.verb, resource, namespace))
+	return NewProblem(http.StatusForbidden, Forbidden, fmt.Sprintf(
+		"%s needs the right to %s %s in namespace %s, by a Role and a RoleBinding", caller.GetName(), may.Verb, resource, namespace))
 }

@@ -1,4 +1,4 @@
-package mfaapi
+package callers
 
 import (
 	"net/http"
@@ -13,7 +13,7 @@ import (
 func Problems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !plain(r.URL.EscapedPath()) {
-			write(w, newProblem(http.StatusNotFound, problemNotFound, "there is no such path"))
+			write(w, NewProblem(http.StatusNotFound, NotFound, "there is no such path"))
 			return
 		}
 		handler, pattern := mux.Handler(r)
@@ -23,10 +23,10 @@ func Problems(mux *http.ServeMux) http.Handler {
 		}
 		says := &refusal{header: http.Header{}}
 		handler.ServeHTTP(says, r)
-		p := newProblem(says.status, problemNotFound, "there is no such path")
+		p := NewProblem(says.status, NotFound, "there is no such path")
 		if allowed := says.header.Get("Allow"); allowed != "" {
 			w.Header().Set("Allow", allowed)
-			p.Type, p.Detail = problemInvalid, "this path takes "+allowed
+			p.Type, p.Detail = Invalid, "this path takes "+allowed
 		}
 		write(w, p)
 	})

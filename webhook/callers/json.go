@@ -1,4 +1,4 @@
-package mfaapi
+package callers
 
 import (
 	"errors"
