@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copies into the chart what it shares with config/: the CRDs, the RBAC rules, the
-# admission rules, the webhook configuration, alerts and dashboard, the doorbell, what local users take and
-# the policy behind defaultPolicy.
+# admission rules, the webhook configuration, alerts and dashboard, the doorbell, what local users and NeoSC's
+# API take, and the policy behind defaultPolicy.
 # Run it after anything in config/ changes; a test compares. With --check it
 # changes nothing and fails on a difference.
 set -eu
@@ -10,7 +10,7 @@ files=charts/mfa-operator/files
 
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-mkdir "$new/crds" "$new/rbac" "$new/admission" "$new/webhook" "$new/doorbell" "$new/localusers" "$new/prometheus"
+mkdir "$new/crds" "$new/rbac" "$new/admission" "$new/webhook" "$new/doorbell" "$new/localusers" "$new/neosc" "$new/prometheus"
 cp config/crd/bases/*.yaml "$new/crds/"
 cp config/admission/ledger_*.yaml "$new/admission/"
 # Service accounts are templates of the chart's own: they can be switched off.
@@ -21,6 +21,7 @@ done
 cp config/webhook/validating.yaml "$new/webhook/"
 cp config/doorbell/objects.yaml "$new/doorbell/"
 cp config/localusers/[!k]*.yaml "$new/localusers/" # all but kustomization.yaml
+cp config/neosc/[!k]*.yaml "$new/neosc/"
 cp config/prometheus/alerts.yaml config/prometheus/dashboard.json "$new/prometheus/"
 cp config/samples/securitypolicy_pol-mfa-required.yaml "$new/default-policy.yaml"
 chmod -R u=rwX,go=rX "$new"

@@ -40,7 +40,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c", "--email-subject=Code", "--sms-gateway-url=https://sms",
 		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
 		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32", "--fido-metadata-file=/m",
-		"--pprof-bind-address=127.0.0.1:6060",
+		"--pprof-bind-address=127.0.0.1:6060", "--neosc-namespace=policies",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
@@ -55,6 +55,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 			},
 			SMS: options.SMS{URL: "https://sms", SigningKeyFile: "/k", TokenFile: "/t", CAFile: "/c", Prefixes: []string{"+49"}},
 		},
+		NeoSCNamespace:  "policies",
 		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0", PprofAddress: "127.0.0.1:6060",
 		LogLevel: "debug", LogFormat: "console",
 	}
@@ -84,6 +85,7 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--dns-name=*.svc", []string{"--dns-name"}, "nobody else's name"},
 		{"--mfa-namespace=neosc-system", []string{"--mfa-namespace", "neosc-system"}, "beside the credentials for Zitadel"},
 		{"--mfa-namespace=A", []string{"--mfa-namespace", `"A"`}, "no namespace has such a name"},
+		{"--neosc-namespace=a/b", []string{"--neosc-namespace", `"a/b"`}, "the same"},
 		{"--mfa-issuer=http://x", []string{"--mfa-issuer"}, "who checks a token may fetch the keys there"},
 		{"--webauthn-rp-id=https://x", []string{"--webauthn-rp-id"}, "a domain is no URL"},
 		{"--webauthn-origin=https://x", []string{"--webauthn-origin", "--webauthn-rp-id"}, "an origin of nobody"},

@@ -37,6 +37,7 @@ const (
 	merging   = "docs/reference/merging.md"
 	commands  = "docs/reference/commands.md"
 	httpAPI   = "docs/reference/http-api.md"
+	neoscAPI  = "docs/reference/neosc-api.md"
 	generated = "docs/reference/api.md"
 	proven    = "docs/reference/security-tests.md"
 	security  = "docs/security.md"
@@ -99,15 +100,6 @@ func TestFlagsAreDocumented(t *testing.T) {
 // Every route of the HTTP API is there with the right that it takes, and no other;
 // so are the problems it answers with and the headers it reads.
 func TestHTTPAPIIsDocumented(t *testing.T) {
-	var api struct {
-		Paths map[string]map[string]struct {
-			Summary    string
-			Parameters []struct{ In, Name string }
-		}
-	}
-	if err := yaml.Unmarshal([]byte(text(t, "docs/reference/openapi.json")), &api); err != nil {
-		t.Fatal(err)
-	}
 	source := text(t, "webhook/mfaapi/routes.go")
 	rights, needs := map[string]string{}, map[string]string{"PUT …": "`create` `mfausers`", "GET /.well-known/jwks.json": "none, no token either"}
 	for _, m := range regexp.MustCompile(`(may\w+)\s*= right{"(\w+)", "(\w+)"}`).FindAllStringSubmatch(source, -1) {
@@ -115,6 +107,35 @@ func TestHTTPAPIIsDocumented(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`op\(http\.Method(\w+), "([^"]+)", .*, (may\w+), a\.`).FindAllStringSubmatch(source, -1) {
 		needs[strings.ToUpper(m[1])+" …"+m[2]] = rights[m[3]]
+	}
+	routesAreDocumented(t, httpAPI, "docs/reference/openapi.json", needs)
+	sameSet(t, "problems of "+httpAPI, problemTypes(t, httpAPI), "problems of webhook/callers/problem.go", problemTypes(t, "webhook/callers/problem.go"))
+}
+
+// The same of the API in NeoSC's shape, whose problems are some of those.
+func TestNeoSCAPIIsDocumented(t *testing.T) {
+	needs := map[string]string{}
+	for _, m := range regexp.MustCompile(`op\(http\.Method(\w+), "([^"]*)", .*, "(\w+)", a\.`).FindAllStringSubmatch(text(t, "webhook/neoscapi/endpoint.go"), -1) {
+		needs[strings.ToUpper(m[1])+" /api/policies"+m[2]] = "`" + m[3] + "` `securitypolicies`"
+	}
+	routesAreDocumented(t, neoscAPI, "docs/reference/neosc-openapi.json", needs)
+	for _, kind := range problemTypes(t, neoscAPI) {
+		contains(t, "webhook/callers/problem.go", `"`+kind+`"`)
+	}
+}
+
+// routesAreDocumented compares the table of a page with the description of an API;
+// needs has the right that each route takes.
+func routesAreDocumented(t *testing.T, page, description string, needs map[string]string) {
+	t.Helper()
+	var api struct {
+		Paths map[string]map[string]struct {
+			Summary    string
+			Parameters []struct{ In, Name string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(text(t, description)), &api); err != nil {
+		t.Fatal(err)
 	}
 	var wanted []string
 	for path, methods := range api.Paths {
@@ -126,17 +147,21 @@ func TestHTTPAPIIsDocumented(t *testing.T) {
 			wanted = append(wanted, "| `"+route+"` | "+needs[route]+" | "+operation.Summary+" |")
 			for _, p := range operation.Parameters {
 				if p.In == "header" {
-					contains(t, httpAPI, "| `"+p.Name+"` | ")
+					contains(t, page, "| `"+p.Name+"` | ")
 				}
 			}
 		}
 	}
 	row := regexp.MustCompile("(?m)^\\| `(?:GET|PUT|POST|PATCH|DELETE) .*$")
-	sameSet(t, "routes of "+httpAPI, row.FindAllString(text(t, httpAPI), -1), "routes of docs/reference/openapi.json", wanted)
-	problem := regexp.MustCompile("urn:neosc:mfa:[a-z-]+")
-	documented := problem.FindAllString(text(t, httpAPI), -1)
-	slices.Sort(documented)
-	sameSet(t, "problems of "+httpAPI, slices.Compact(documented), "problems of webhook/mfaapi/problem.go", problem.FindAllString(text(t, "webhook/mfaapi/problem.go"), -1))
+	sameSet(t, "routes of "+page, row.FindAllString(text(t, page), -1), "routes of "+description, wanted)
+}
+
+// problemTypes are the types of problems that a file names, each once.
+func problemTypes(t *testing.T, path string) []string {
+	t.Helper()
+	found := regexp.MustCompile("urn:neosc:mfa:[a-z-]+").FindAllString(text(t, path), -1)
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)

@@ -90,6 +90,10 @@ func TestChartEqualsConfig(t *testing.T) {
 		fromChart := rendered(t, set(`webhook.doorbell.enabled=true`)...)
 		chartEqualsConfig(t, fromChart, overlay(t, withDoorbell), more{rings: true})
 	})
+	t.Run("with NeoSC's API", func(t *testing.T) {
+		fromChart := rendered(t, set(`neosc.namespace="`+namespace+`"`)...)
+		chartEqualsConfig(t, fromChart, overlay(t, withNeoSC), nothingMore)
+	})
 	t.Run("with local users", func(t *testing.T) {
 		fromConfig := overlay(t, withLocalUsers)
 		for _, obj := range objects(t, read(t, "config/localusers/credentials_role_binding.yaml")) {
@@ -434,6 +438,27 @@ func TestChartValues(t *testing.T) {
 				}
 			},
 		},
+		"NeoSC's API": {
+			set(`neosc.namespace="policies"`, `webhook.serviceAccount={"create":false,"name":"theirs"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				g.Expect(webhookPod(t, deployment(t, list, hook).Spec.Template.Spec).NeoSCNamespace).To(gomega.Equal("policies"))
+				bound := map[string][]rbacv1.Subject{}
+				for _, b := range only[rbacv1.RoleBinding](t, list, "RoleBinding") {
+					if strings.Contains(b.RoleRef.Name, "neosc") {
+						bound[b.RoleRef.Name+" in "+b.Namespace] = b.Subjects
+					}
+				}
+				theirs := []rbacv1.Subject{{Kind: "ServiceAccount", Name: "theirs", Namespace: namespace}}
+				g.Expect(bound).To(gomega.Equal(map[string][]rbacv1.Subject{
+					"mfa-operator-neosc-policies in policies": theirs, "mfa-operator-webhook-neosc in " + namespace: theirs,
+				}), "there and nowhere else")
+				for _, r := range only[rbacv1.Role](t, list, "Role") {
+					if r.Name == "mfa-operator-webhook-neosc" {
+						g.Expect(r.Rules).To(gomega.ConsistOf(gomega.HaveField("ResourceNames", []string{"theirs"})), "it may be itself, and nobody else")
+					}
+				}
+			},
+		},
 		"no CRDs": {set(`crds.install=false`), func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
 			g.Expect(only[apiextensionsv1.CustomResourceDefinition](t, list, "CustomResourceDefinition")).To(gomega.BeEmpty())
 		}},
@@ -641,6 +666,8 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`localUsers.sms={"url":"https://sms.example.com"}`, "/localUsers/sms", "anybody could make the gateway call anywhere"},
 		{`localUsers.sms.url="http://sms.example.com"`, "/localUsers/sms/url", "codes in clear"},
 		{`{"webhook":{"enabled":false},"localUsers":{"namespaces":["shop"]}}`, "/localUsers/namespaces", "nobody would verify"},
+		{`{"webhook":{"enabled":false},"neosc":{"namespace":"default"}}`, "/neosc/namespace", "nobody would answer"},
+		{`neosc.namespace="*"`, "/neosc/namespace", "one namespace, and no other"},
 		{`webhook.replicas=0`, "/webhook/replicas", "nobody would answer, and every change be refused"},
 		{`webhook.metrics.port=9443`, "/webhook/metrics/port", "taken by the webhook"},
 		{`webhook.serviceAccount.create=false`, "/webhook/serviceAccount", "would give the rights to the namespace's default account"},

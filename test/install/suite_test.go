@@ -45,6 +45,8 @@ const (
 
 	// withDoorbell is what an overlay of config/default adds for doorbells.
 	withDoorbell = "components: [config/doorbell]"
+	// withNeoSC is what it adds for NeoSC's API.
+	withNeoSC = "components: [config/neosc]"
 	// withLocalUsers is what it adds for the local users of one namespace. The binding
 	// there is applied by itself.
 	withLocalUsers = `components: [config/localusers]

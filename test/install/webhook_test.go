@@ -94,6 +94,9 @@ func (c *cluster) webhookMayNot() {
 		{"update", registration, "mutatingwebhookconfigurations", "", "", hook, "to change what is stored"},
 		{"update", "", "secrets", "", namespace, doorbell.Name, "the keys are the manager's to write"},
 		{"create", "coordination.k8s.io", "leases", "", namespace, "", "there is no leader among equals"},
+		{"impersonate", "", "users", "", "", "system:admin", "to be somebody else"},
+		{"impersonate", "", "groups", "", "", "system:masters", "to be anybody"},
+		{"impersonate", "", "serviceaccounts", "", namespace, manager, "the credentials for Zitadel are the manager's"},
 	} {
 		c.Expect(c.allowed(webhookAccount, no.verb, no.group, no.resource, no.subresource, no.namespace, no.name)).To(gomega.BeFalse(),
 			"%s %s/%s %s in %q: %s", no.verb, no.resource, no.subresource, no.name, no.namespace, no.why)

@@ -101,10 +101,9 @@ const enabledField = "enabled"
 func (change) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type:        huma.TypeObject,
-		Description: "Any other member is refused.",
-		Properties:  map[string]*huma.Schema{enabledField: {Type: huma.TypeBoolean, Description: "Whether the policy is enabled."}},
-		Required:    []string{enabledField},
-		// What is refused shall be named, which the library does not.
+		Description: "What the policy shall be. Any other member is refused.",
+		Properties:  map[string]*huma.Schema{enabledField: {Type: huma.TypeBoolean, Description: "Whether the policy is enabled. Required."}},
+		// What is refused shall be named, which the library does not: check does.
 		AdditionalProperties: true,
 	}
 }
@@ -115,6 +114,9 @@ func (c change) check() error {
 		if name != enabledField {
 			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: "cannot be changed here", Location: "body." + name})
 		}
+	}
+	if _, told := c[enabledField]; !told {
+		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: "is required in a body", Location: "body." + enabledField})
 	}
 	if len(p.Errors) > 0 {
 		return p
