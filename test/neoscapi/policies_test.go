@@ -166,6 +166,8 @@ func TestOnlyEnabledCanBeChanged(t *testing.T) {
 		{"another spelling", http.MethodPatch, "/kept", `{"Enabled":false}`, 422, "body.Enabled"},
 		{"no word but true and false", http.MethodPatch, "/kept", `{"enabled":"false"}`, 422, "body.enabled"},
 		{"nothing is no answer", http.MethodPatch, "/kept", `{"enabled":null}`, 422, "body.enabled"},
+		{"a body that is null is not the same as none", http.MethodPatch, "/kept", `null`, 422, "body"},
+		{"a list", http.MethodPatch, "/kept", `[]`, 422, "body"},
 		{"an object with nothing in it", http.MethodPatch, "/kept", `{}`, 422, "body.enabled"},
 		{"said twice", http.MethodPatch, "/kept", `{"enabled":true,"enabled":false}`, 400, ""},
 		{"no object", http.MethodPatch, "/kept", `false`, 422, "body"},

@@ -46,14 +46,23 @@ func enabled(p *v1alpha1.SecurityPolicy) bool { return ptr.Deref(p.Spec.Enabled,
 
 type listRequest struct{ everything }
 
-type listResponse struct{ Body []Policy }
+type listResponse struct{ Body Policies }
+
+// Policies is a list of them, never null. It is exported for the library.
+type Policies []Policy
+
+// TransformSchema implements huma.SchemaTransformer.
+func (Policies) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Nullable = false
+	return s
+}
 
 func (a *API) list(ctx context.Context, _ *listRequest) (*listResponse, error) {
 	found := &v1alpha1.SecurityPolicyList{}
 	if err := a.Policies.List(ctx, found, client.InNamespace(a.Namespace)); err != nil {
 		return nil, fmt.Errorf("listing policies: %w", err)
 	}
-	out := &listResponse{Body: []Policy{}}
+	out := &listResponse{Body: Policies{}}
 	for i := range found.Items {
 		out.Body = append(out.Body, policyOf(&found.Items[i]))
 	}
@@ -108,6 +117,7 @@ func (change) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+// check names what is wrong with it.
 func (c change) check() error {
 	p := callers.NewProblem(http.StatusUnprocessableEntity, callers.Invalid, "only enabled can be changed here; everything else is the SecurityPolicy's")
 	for _, name := range slices.Sorted(maps.Keys(c)) {
@@ -115,8 +125,8 @@ func (c change) check() error {
 			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: "cannot be changed here", Location: "body." + name})
 		}
 	}
-	if _, told := c[enabledField]; !told {
-		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: "is required in a body", Location: "body." + enabledField})
+	if _, told := c[enabledField].(bool); !told { // the library lets null pass
+		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: "has to be true or false", Location: "body." + enabledField})
 	}
 	if len(p.Errors) > 0 {
 		return p
@@ -153,7 +163,7 @@ func (a *API) toggle(ctx context.Context, in *toggleRequest) (*toggleResponse, e
 		}
 		want := !enabled(p)
 		if in.Body != nil {
-			want, _ = (*in.Body)[enabledField].(bool) // it has been validated
+			want = (*in.Body)[enabledField].(bool) // as check has made sure
 		}
 		if want == enabled(p) {
 			return nil
