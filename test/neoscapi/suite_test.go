@@ -230,6 +230,11 @@ func (w *world) stored(name string) *v1alpha1.SecurityPolicy {
 func (w *world) changes(name string) func() []string {
 	return func() []string {
 		w.t.Helper()
+		begun := &v1alpha1.MFALedgerList{}
+		w.Expect(cluster.client.List(w.ctx, begun, client.InNamespace(namespace))).To(gomega.Succeed())
+		if len(begun.Items) == 0 {
+			return []string{} // nothing has been recorded yet
+		}
 		store, err := ledger.NewStore(cluster.env.Config, nil)
 		w.Expect(err).NotTo(gomega.HaveOccurred())
 		start, err := ledger.Oldest(w.ctx, store, namespace)

@@ -90,7 +90,7 @@ func StatusFor(ctx context.Context, err error) error {
 	default:
 		// Whatever it is, it does not say whether a code was right.
 		logr.FromContextOrDiscard(ctx).Error(err, "Cannot answer")
-		p := NewProblem(http.StatusServiceUnavailable, Unavailable, "a store or key cannot be reached now; this does not say whether a code was right")
+		p := NewProblem(http.StatusServiceUnavailable, Unavailable, "a store, a key or the API server cannot be reached now; this does not say whether a code was right, or a change was made")
 		p.RetryAfter = retryUnavailable
 		return p
 	}
