@@ -31,7 +31,7 @@ var builtIn = map[string]bool{
 
 // verbs with a second word.
 var subcommands = map[string][]string{
-	"create":  {"namespace", "configmap", "serviceaccount", "rolebinding", "token", "secret generic"},
+	"create":  {"namespace", "configmap", "serviceaccount", "role", "rolebinding", "token", "secret generic"},
 	"rollout": {"restart", "status"},
 }
 
