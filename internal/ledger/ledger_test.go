@@ -631,7 +631,7 @@ func TestANamespaceThatIsMadeAnew(t *testing.T) {
 		m := newMemory()
 		a := start(t, m, "a")
 		a.must(t, wish{Thing: "code", Who: "x"})
-		synctest.Wait() // it follows by now
+		pass(time.Second) // it follows by now
 		m.mu.Lock()
 		for _, s := range m.sequences(ns) {
 			b := m.batches[ns+"/"+Name(s)]
