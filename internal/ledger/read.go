@@ -17,10 +17,13 @@ func Oldest(ctx context.Context, store Store, namespace string) (audit.Head, err
 		if anyErr != nil {
 			return audit.Head{}, unavailable(anyErr)
 		}
-		if any {
+		if !any {
+			return audit.Head{}, fmt.Errorf("namespace %s has no ledger: nothing has been recorded in it", namespace)
+		}
+		// It may have been made between the two reads.
+		if obj, err = store.Ledger(ctx, namespace); errors.Is(err, errAbsent) {
 			return audit.Head{}, fmt.Errorf("%w: there are batches, but no MFALedger", audit.ErrBroken)
 		}
-		return audit.Head{}, fmt.Errorf("namespace %s has no ledger: nothing has been recorded in it", namespace)
 	}
 	if err != nil {
 		return audit.Head{}, unavailable(err)
@@ -51,10 +54,16 @@ func ReadAll(ctx context.Context, store Store, namespace string, after audit.Hea
 	head := after
 	tail := &tail{namespace: namespace, store: store, clock: &clock{boot: bootTime}}
 	defer tail.stop()
-	for {
+	for holes := 0; ; {
 		b, _, err := tail.read(ctx, head.Sequence+1)
 		if errors.Is(err, errAbsent) {
-			break
+			if !tail.beyond(ctx, head.Sequence+1) {
+				break
+			}
+			if holes++; holes > 2 { // the first may have come between two reads
+				return head, fmt.Errorf("%w: batch %d is missing, and later ones are there", audit.ErrBroken, head.Sequence+1)
+			}
+			continue
 		} else if err != nil {
 			return head, unavailable(err)
 		}
@@ -68,15 +77,12 @@ func ReadAll(ctx context.Context, store Store, namespace string, after audit.Hea
 		if err := heard(b); err != nil {
 			return head, err
 		}
-		head = following
+		head, holes = following, 0
 	}
 	for sequence := range known {
 		if sequence > head.Sequence {
 			return head, fmt.Errorf("%w: it ends with batch %d, but batch %d has been seen", audit.ErrBroken, head.Sequence, sequence)
 		}
-	}
-	if tail.beyond(ctx, head.Sequence+1) {
-		return head, fmt.Errorf("%w: batch %d is missing, and later ones are there", audit.ErrBroken, head.Sequence+1)
 	}
 	return head, nil
 }

@@ -98,7 +98,7 @@ func TestOfTwoWhoChangeAtOnceTheRightOneIsNamed(t *testing.T) {
 	}
 	stored := map[string]int{} // by writer
 	var mu sync.Mutex
-	for round := range 5 {
+	for round := 0; len(stored) < 5; round++ {
 		current := &v1alpha1.SecurityPolicy{}
 		w.Expect(w.client.Get(w.ctx, client.ObjectKeyFromObject(p), current)).To(gomega.Succeed())
 		var all sync.WaitGroup
@@ -120,7 +120,7 @@ func TestOfTwoWhoChangeAtOnceTheRightOneIsNamed(t *testing.T) {
 		}
 		all.Wait()
 	}
-	w.Expect(stored).To(gomega.HaveLen(5), "one of each round")
+	// None of a round where the manager wrote the status in between.
 	w.Eventually(func() map[string]int {
 		recorded := map[string]int{}
 		for _, line := range w.changes() {
