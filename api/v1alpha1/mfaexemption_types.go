@@ -130,7 +130,7 @@ type MFAExemption struct {
 	Spec MFAExemptionSpec `json:"spec,omitzero"`
 
 	// status says what became of it.
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status MFAExemptionStatus `json:"status,omitzero"`
 }

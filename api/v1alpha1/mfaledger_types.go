@@ -141,7 +141,7 @@ type MFALedger struct {
 	Spec MFALedgerSpec `json:"spec,omitzero"`
 
 	// status is where the ledger stands.
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status MFALedgerStatus `json:"status,omitzero"`
 }

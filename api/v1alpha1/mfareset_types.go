@@ -187,7 +187,7 @@ type MFAReset struct {
 	Spec MFAResetSpec `json:"spec,omitzero"`
 
 	// status says what became of it.
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status MFAResetStatus `json:"status,omitzero"`
 }

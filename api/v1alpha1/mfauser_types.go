@@ -395,7 +395,7 @@ type MFAUser struct {
 	Spec MFAUserSpec `json:"spec,omitzero"`
 
 	// status says how things stand.
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status MFAUserStatus `json:"status,omitzero"`
 }

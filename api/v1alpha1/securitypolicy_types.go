@@ -807,7 +807,7 @@ type SecurityPolicy struct {
 	Spec SecurityPolicySpec `json:"spec,omitzero"`
 
 	// status is what became of it.
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status SecurityPolicyStatus `json:"status,omitzero"`
 }

@@ -339,7 +339,7 @@ type ZitadelConnection struct {
 	Spec ZitadelConnectionSpec `json:"spec,omitzero"`
 
 	// status is what became of it.
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status ZitadelConnectionStatus `json:"status,omitzero"`
 }

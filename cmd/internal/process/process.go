@@ -42,7 +42,7 @@ func Begin(log logr.Logger, kubeconfig string, measured []prometheus.Collector) 
 // cluster may have or not.
 func scheme() (*runtime.Scheme, error) {
 	kinds := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, openreports.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, openreports.Install} {
 		if err := add(kinds); err != nil {
 			return nil, fmt.Errorf("registering the kinds: %w", err)
 		}
