@@ -36,9 +36,7 @@ func (l *ledger[V]) followOnce(ctx context.Context) error {
 		return err
 	}
 	// Everything up to the point, by name. What comes after it, by watch.
-	look := newRequest[V](ctx)
-	look.look = func(*state[V]) {}
-	if err := l.do(ctx, look); err != nil {
+	if err := l.catchUp(ctx); err != nil {
 		return err
 	}
 	return l.store.Watch(ctx, l.namespace, point, func(news News) error {
@@ -62,4 +60,36 @@ func (l *ledger[V]) followOnce(ctx context.Context) error {
 		}
 		return l.hear(b)
 	})
+}
+
+// openPatience bounds the wait for somebody else to open the ledger.
+const openPatience = time.Second
+
+// catchUp folds the batches there are. It asks for them beside the queue: that is
+// answered with a batch that we win, and a writer that other writers are faster than
+// would never follow them, fall behind and lose for ever.
+func (l *ledger[V]) catchUp(ctx context.Context) error {
+	if _, open := l.head(); !open {
+		ctx, cancel := context.WithTimeout(ctx, openPatience)
+		defer cancel()
+		look := newRequest[V](ctx)
+		look.look = func(*state[V]) {}
+		return l.do(ctx, look)
+	}
+	for {
+		head, open := l.head()
+		if !open {
+			return fmt.Errorf("%w: it was closed", errGap)
+		}
+		b, err := l.store.Batch(ctx, l.namespace, head.Sequence+1)
+		switch {
+		case errors.Is(err, errAbsent):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := l.hear(b); err != nil {
+			return err
+		}
+	}
 }
