@@ -27,8 +27,6 @@ const countPause = 5 * time.Second
 // Counters keeps status.users of SecurityPolicies.
 type Counters struct {
 	Client client.Client
-	// Pause gathers changes; 0 means countPause.
-	Pause time.Duration
 
 	tally tally
 }
@@ -47,13 +45,9 @@ func (c *Counters) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result
 
 // SetupWithManager counts every user once, and then moves those who change.
 func (c *Counters) SetupWithManager(mgr ctrl.Manager) error {
-	pause := c.Pause
-	if pause == 0 {
-		pause = countPause
-	}
 	move := func(q workqueue.TypedRateLimitingInterface[reconcile.Request], from, to client.Object) {
 		for _, p := range c.tally.move(userOf(from), userOf(to)) {
-			q.AddAfter(reconcile.Request{NamespacedName: p}, pause)
+			q.AddAfter(reconcile.Request{NamespacedName: p}, countPause)
 		}
 	}
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

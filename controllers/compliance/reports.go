@@ -34,10 +34,6 @@ type Reports struct {
 	// Live reads Reports: it is not known beforehand whether there are any to
 	// watch.
 	Live client.Reader
-	// Pause gathers changes; 0 means reportPause.
-	Pause time.Duration
-	// Now is the clock; nil means the system's.
-	Now func() time.Time
 }
 
 // Reconcile writes the Report of one namespace, or removes it with the last user.
@@ -58,7 +54,7 @@ func (r *Reports) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		err = client.IgnoreNotFound(r.Client.Delete(ctx, report))
 	case err == nil:
 		before := report.DeepCopy()
-		write(report, users.Items, r.now())
+		write(report, users.Items, time.Now())
 		if !equality.Semantic.DeepEqual(before, report) {
 			err = r.Client.Update(ctx, report)
 		}
@@ -66,7 +62,7 @@ func (r *Reports) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		return ctrl.Result{}, nil
 	case apierrors.IsNotFound(err):
 		report.ObjectMeta = metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name, Labels: map[string]string{labelManagedBy: managedBy}}
-		write(report, users.Items, r.now())
+		write(report, users.Items, time.Now())
 		err = r.Client.Create(ctx, report)
 	}
 	if apierrors.HasStatusCause(err, "NamespaceTerminating") {
@@ -78,23 +74,12 @@ func (r *Reports) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 	return ctrl.Result{}, nil
 }
 
-func (r *Reports) now() time.Time {
-	if r.Now != nil {
-		return r.Now()
-	}
-	return time.Now()
-}
-
 // SetupWithManager wakes the Report of a namespace when what a user counts for
 // changes, and once those there are: the last users may have gone meanwhile.
 func (r *Reports) SetupWithManager(mgr ctrl.Manager) error {
-	pause := r.Pause
-	if pause == 0 {
-		pause = reportPause
-	}
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(q queue, obj client.Object) {
-		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: ReportName}}, pause)
+		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: ReportName}}, reportPause)
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("compliance-reports").

@@ -86,10 +86,11 @@ func FromObject(obj *v1alpha1.MFAAuditRecord) (audit.Batch, error) {
 		if err := json.Unmarshal([]byte(text), &b.Records[i]); err != nil {
 			return b, fmt.Errorf("%w at %s: its record %d cannot be read: %w", audit.ErrBroken, obj.Name, i, err)
 		}
-		if r := &b.Records[i]; r.ID == "" {
+		r := &b.Records[i]
+		if r.ID == "" {
 			r.ID = audit.RecordID(s.Sequence, i)
 		}
-		if r := &b.Records[i]; r.Time.IsZero() {
+		if r.Time.IsZero() {
 			r.Time = s.Summary.From.UTC()
 		}
 	}

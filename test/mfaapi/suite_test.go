@@ -37,7 +37,6 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/controlplane"
-	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -369,19 +368,7 @@ func (a *app) verify(user, method, code string) answer {
 // its chain, and returns the records of these actions.
 func (w *world) trail(actions ...audit.Action) []audit.Record {
 	w.t.Helper()
-	store, err := ledger.NewStore(w.site.env.Config, nil)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	start, err := ledger.Oldest(w.ctx, store, w.namespace)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	var records []audit.Record
-	_, err = ledger.ReadAll(w.ctx, store, w.namespace, start, func(b audit.Batch) error {
-		for _, r := range b.Records {
-			if len(actions) == 0 || slices.Contains(actions, r.Action) {
-				records = append(records, r)
-			}
-		}
-		return nil
-	})
+	records, err := harness.Trail(w.ctx, w.site.env.Config, w.namespace, actions...)
 	w.Expect(err).NotTo(gomega.HaveOccurred(), "the ledger must be intact")
 	return records
 }

@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -262,19 +261,7 @@ func (w *world) record(r audit.Record) {
 // trail reads the ledger of the test's namespace, and checks its chain.
 func (w *world) trail(actions ...audit.Action) []audit.Record {
 	w.t.Helper()
-	store, err := ledger.NewStore(site.config, nil)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	start, err := ledger.Oldest(w.t.Context(), store, w.namespace)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	var records []audit.Record
-	_, err = ledger.ReadAll(w.t.Context(), store, w.namespace, start, func(b audit.Batch) error {
-		for _, r := range b.Records {
-			if len(actions) == 0 || slices.Contains(actions, r.Action) {
-				records = append(records, r)
-			}
-		}
-		return nil
-	})
+	records, err := harness.Trail(w.t.Context(), site.config, w.namespace, actions...)
 	w.Expect(err).NotTo(gomega.HaveOccurred(), "the ledger must be intact")
 	return records
 }
