@@ -66,7 +66,7 @@ const (
 	// user, only the names and makes of factors are not known.
 	//
 	//	True   Readable
-	//	False  FactorsPermissionMissing, CredentialsForbidden
+	//	False  FactorsPermissionMissing, CredentialsForbidden, LedgerLost
 	ConditionFactorsKnown = "FactorsKnown"
 
 	// ConditionSessionsKnown tells whether the sessions of an MFAUser could be
@@ -323,6 +323,10 @@ const (
 	// user's credentials, which has the names of factors. It needs no right to it
 	// for anything else.
 	ReasonCredentialsForbidden = "CredentialsForbidden"
+	// ReasonLedgerLost: a local user's factors were enrolled by a ledger that is
+	// gone, and count no more. Until an administrator makes them an enrolment link
+	// or resets them, they can neither sign in nor enrol.
+	ReasonLedgerLost = "LedgerLost"
 	// ReasonSessionsPermissionMissing: the account may not list the sessions of
 	// users.
 	ReasonSessionsPermissionMissing = "SessionsPermissionMissing"

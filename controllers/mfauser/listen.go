@@ -119,7 +119,9 @@ func (l *listener) followOnce(ctx context.Context, namespace string) error {
 	}
 	for i := range users {
 		if users[i].Spec.Source == v1alpha1.SourceLocal {
-			if err := l.wake(ctx, client.ObjectKeyFromObject(&users[i]), l.of.now()); err != nil {
+			key := client.ObjectKeyFromObject(&users[i])
+			l.of.rooms.namesChanged(key) // nobody would have told
+			if err := l.wake(ctx, key, l.of.now()); err != nil {
 				return err
 			}
 		}

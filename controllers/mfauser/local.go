@@ -63,7 +63,7 @@ func (r *Reconciler) lookLocally(ctx context.Context, u *v1alpha1.MFAUser) (time
 	}
 	names := namesShown(u)
 	if readNames {
-		if names, err = r.names(ctx, u, names); err != nil {
+		if names, err = r.names(ctx, u, &standing, names); err != nil {
 			r.rooms.namesChanged(key)
 			return time.Time{}, err
 		}
@@ -81,7 +81,12 @@ func (r *Reconciler) lookLocally(ctx context.Context, u *v1alpha1.MFAUser) (time
 	before := u.Status.DeepCopy()
 	setEffective(u, effective)
 	until := setLocal(u, &standing, rules, names, now)
-	setVerdict(u, judgeLocally(&standing, rules, policy.Demanding(all), exempt, now))
+	verdict := judgeLocally(&standing, rules, policy.Demanding(all), exempt, now)
+	if isForgotten(u, &standing) && verdict.Compliance != v1alpha1.Exempt {
+		u.Status.GraceEndsAt = nil
+		verdict = policy.Verdict{Compliance: v1alpha1.NonCompliant, Reason: "what they have enrolled is not known any more: the ledger was lost"}
+	}
+	setVerdict(u, verdict)
 	if g := u.Status.GraceEndsAt; g != nil {
 		until = earliest(until, g.Time)
 	}
@@ -121,7 +126,7 @@ func namesShown(u *v1alpha1.MFAUser) map[string]name {
 
 // names reads the names of a local user's factors. Not to be allowed to is no
 // failure: the rest is known without.
-func (r *Reconciler) names(ctx context.Context, u *v1alpha1.MFAUser, known map[string]name) (map[string]name, error) {
+func (r *Reconciler) names(ctx context.Context, u *v1alpha1.MFAUser, standing *mfa.User, known map[string]name) (map[string]name, error) {
 	kept, err := r.Credentials.List(ctx, ownerOf(u))
 	if apierrors.IsForbidden(err) {
 		setNamesKnown(u, err)
@@ -131,6 +136,15 @@ func (r *Reconciler) names(ctx context.Context, u *v1alpha1.MFAUser, known map[s
 		return nil, fmt.Errorf("reading the names of factors: %w", err)
 	}
 	setNamesKnown(u, nil)
+	if !standing.Known() && len(kept.Credentials) > 0 {
+		var ledger string
+		if err := r.Ledgers.Head(ctx, u.Namespace, func(h audit.Head) { ledger = h.Ledger }); err != nil {
+			return nil, fmt.Errorf("reading the ledger of %s: %w", u.Namespace, err)
+		}
+		if mfa.Forgotten(standing, kept.Credentials, ledger) {
+			setLedgerLost(u)
+		}
+	}
 	names := map[string]name{}
 	for _, c := range kept.Credentials {
 		names[c.ID] = name{c.Name, c.AAGUID}

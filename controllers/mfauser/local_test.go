@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
@@ -207,13 +208,51 @@ type listed struct {
 
 func (l listed) List(context.Context, mfa.Owner) (mfa.Kept, error) { return l.kept, l.err }
 
+// called is a ledger of that id.
+type called string
+
+func (called) Record(context.Context, string, ...audit.Record) error { return nil }
+
+func (called) Read(context.Context, string, func(audit.State[mfa.Entry])) error { return nil }
+
+func (c called) Head(_ context.Context, _ string, look func(audit.Head)) error {
+	look(audit.Start(string(c)))
+	return nil
+}
+
+func (called) Follow(context.Context, string, audit.Head, func(audit.Batch) error) error { return nil }
+
+// Whoever had factors by a ledger that is gone is shown as that until they have
+// enrolled, or were reset.
+func TestFactorsOfALostLedger(t *testing.T) {
+	u := localUser()
+	r := &Reconciler{Ledgers: called("new"), Credentials: listed{kept: mfa.Kept{Credentials: []mfa.Credential{{ID: "1", Ledger: "old"}}}}}
+	if _, err := r.names(t.Context(), u, &mfa.User{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionFactorsKnown)
+	if c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.ReasonLedgerLost || !isForgotten(u, &mfa.User{}) {
+		t.Errorf("%+v", c)
+	}
+	for reason, standing := range map[string]*mfa.User{"enrolled since": {Enrolled: true}, "reset since": {Settled: true}} {
+		if isForgotten(u, standing) {
+			t.Errorf("%s: still forgotten", reason)
+		}
+		if _, err := r.names(t.Context(), u, standing, nil); err != nil || !meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionFactorsKnown) {
+			t.Errorf("%s: %v, %+v", reason, err, u.Status.Conditions)
+		}
+	}
+}
+
 // Which factors count the ledger says: without a right to the Secret only names
 // are missing, and the status says what to do.
 func TestNamesNeedARightToTheSecret(t *testing.T) {
 	u := localUser()
 	before := map[string]name{"1": {"phone", ""}}
-	r := &Reconciler{Credentials: listed{kept: mfa.Kept{Credentials: []mfa.Credential{{ID: "1", Name: "new phone"}, {ID: "2", AAGUID: "a"}}}}}
-	names, err := r.names(t.Context(), u, before)
+	r := &Reconciler{Ledgers: called("new"), Credentials: listed{kept: mfa.Kept{Credentials: []mfa.Credential{
+		{ID: "1", Name: "new phone", Ledger: "new"}, {ID: "2", AAGUID: "a", Ledger: "new"},
+	}}}}
+	names, err := r.names(t.Context(), u, &mfa.User{}, before)
 	if err != nil || names["1"].name != "new phone" || names["2"].aaguid != "a" {
 		t.Fatalf("%v, %v", names, err)
 	}
@@ -223,7 +262,7 @@ func TestNamesNeedARightToTheSecret(t *testing.T) {
 
 	forbidden := apierrors.NewForbidden(corev1.Resource("secrets"), "mfa-credentials-ann", errors.New("no rule"))
 	r.Credentials = listed{err: fmt.Errorf("reading: %w: %w", mfa.ErrUnavailable, forbidden)}
-	names, err = r.names(t.Context(), u, before)
+	names, err = r.names(t.Context(), u, &mfa.User{}, before)
 	if err != nil || names["1"].name != "phone" {
 		t.Errorf("%v, %v, want what was known before", names, err)
 	}
@@ -233,7 +272,7 @@ func TestNamesNeedARightToTheSecret(t *testing.T) {
 	}
 
 	r.Credentials = listed{err: fmt.Errorf("reading: %w: timed out", mfa.ErrUnavailable)}
-	if _, err := r.names(t.Context(), u, before); err == nil {
+	if _, err := r.names(t.Context(), u, &mfa.User{}, before); err == nil {
 		t.Error("what can get better by itself is tried again")
 	}
 }

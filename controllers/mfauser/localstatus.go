@@ -98,6 +98,22 @@ func setNamesKnown(u *v1alpha1.MFAUser, refusal error) {
 	meta.SetStatusCondition(&u.Status.Conditions, known)
 }
 
+// setLedgerLost tells that the ledger that knew the factors was lost.
+func setLedgerLost(u *v1alpha1.MFAUser) {
+	meta.SetStatusCondition(&u.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionFactorsKnown, Status: metav1.ConditionFalse, ObservedGeneration: u.Generation,
+		Reason: v1alpha1.ReasonLedgerLost, Message: "they had factors by a ledger that is gone, and the one there is now takes none of them; " +
+			"the password alone does not let them enrol: make an enrolment link, or an MFAReset",
+	})
+}
+
+// isForgotten tells whether setLedgerLost has been told of somebody, and still
+// holds.
+func isForgotten(u *v1alpha1.MFAUser, standing *mfa.User) bool {
+	known := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionFactorsKnown)
+	return known != nil && known.Reason == v1alpha1.ReasonLedgerLost && !standing.Known()
+}
+
 // onlyActivity tells whether nothing differs but what changes with every
 // verification.
 func onlyActivity(was, is *v1alpha1.MFAUserStatus) bool {

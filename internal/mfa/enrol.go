@@ -80,8 +80,8 @@ type grant struct {
 	Link    string `json:"link,omitempty"`
 }
 
-// why says what is against it now; empty: nothing.
-func (g grant) why(u *User, r Rules, now time.Time) string {
+// why says what is against it now; empty: nothing. For forgotten see Forgotten.
+func (g grant) why(u *User, forgotten bool, r Rules, now time.Time) string {
 	switch {
 	case g.Session != "":
 		if u.session(g.Session) == nil {
@@ -92,17 +92,19 @@ func (g grant) why(u *User, r Rules, now time.Time) string {
 			return ReasonLinkSpent
 		}
 	default:
-		return whyNotFirst(u, r, now)
+		return whyNotFirst(u, forgotten, r, now)
 	}
 	return ""
 }
 
 // whyNotFirst says what is against enrolling a first factor, with nothing but the
 // password; empty: nothing.
-func whyNotFirst(u *User, r Rules, now time.Time) string {
+func whyNotFirst(u *User, forgotten bool, r Rules, now time.Time) string {
 	switch {
 	case u.has():
 		return ReasonVerificationNeeded
+	case forgotten:
+		return ReasonLedgerLost
 	case !r.Enforcement.Demands():
 		return ""
 	case r.GracePeriod > 0:
@@ -212,18 +214,30 @@ func (s *Service) grant(ctx context.Context, p Person, w who, r Rules, ask Enrol
 			return g, err
 		}
 	}
-	return g, s.mayNow(ctx, w, func(u *User, now time.Time) string {
-		if p.Suspended {
-			return ReasonSuspended
-		}
-		if ss := u.session(g.Session); ss != nil && now.Sub(ss.IssuedAt) > freshness {
-			return ReasonVerificationNeeded
-		}
-		if len(u.Factors) >= mostFactors {
-			return ReasonFull
-		}
-		return g.why(u, r, now)
-	})
+	u, kept, err := s.both(ctx, w)
+	if err != nil {
+		return g, err
+	}
+	forgotten, err := s.forgotten(ctx, w, &u, kept.Credentials)
+	if err != nil {
+		return g, err
+	}
+	now, reason := s.Clock(), ""
+	ss := u.session(g.Session)
+	switch {
+	case p.Suspended:
+		reason = ReasonSuspended
+	case ss != nil && now.Sub(ss.IssuedAt) > freshness:
+		reason = ReasonVerificationNeeded
+	case len(u.Factors) >= mostFactors:
+		reason = ReasonFull
+	default:
+		reason = g.why(&u, forgotten, r, now)
+	}
+	if reason != "" {
+		return g, &NotAllowedError{reason}
+	}
+	return g, nil
 }
 
 func (s *Service) startTOTP(p Person, r Rules, ask EnrolmentRequest, t *enrolmentToken) (Enrolment, error) {
@@ -323,7 +337,7 @@ func (s *Service) confirm(ctx context.Context, p Person, w who, r Rules, c Confi
 // enrolmentRules are the reasons that may be told: they are about the rules, not
 // about a code.
 var enrolmentRules = []string{
-	ReasonVerificationNeeded, ReasonLinkSpent, ReasonGraceOver, ReasonTaken, ReasonFull, ReasonAttestation, ReasonAAGUID,
+	ReasonVerificationNeeded, ReasonLinkSpent, ReasonGraceOver, ReasonLedgerLost, ReasonTaken, ReasonFull, ReasonAttestation, ReasonAAGUID,
 	ReasonMethodNotAllowed,
 }
 
@@ -333,11 +347,20 @@ func (s *Service) keepFirst(ctx context.Context, w who, a *enrolmentAttempt, c C
 	if !a.right {
 		return nil
 	}
+	ledger, err := s.ledgerOf(ctx, w)
+	if err != nil {
+		return err
+	}
+	kept, err := s.load(ctx, w)
+	if err != nil {
+		return err
+	}
 	var outcome audit.Outcome
 	var reason string
-	err := s.Ledger.Read(ctx, w.Namespace, func(state audit.State[Entry]) {
+	err = s.Ledger.Read(ctx, w.Namespace, func(state audit.State[Entry]) {
 		now := s.Clock()
 		u := UserAt(state, w.subject(), now)
+		a.forgotten = Forgotten(&u, kept.Credentials, ledger)
 		if left, _ := u.CodesLeft(); left > 0 {
 			a.codes = nil // those still count
 		}
@@ -350,10 +373,10 @@ func (s *Service) keepFirst(ctx context.Context, w who, a *enrolmentAttempt, c C
 	}
 	switch outcome {
 	case audit.Succeeded:
-		if err := s.add(ctx, w, c); err != nil || a.codes == nil {
-			return err
+		if a.codes == nil {
+			return s.add(ctx, w, ledger, c)
 		}
-		return s.add(ctx, w, *a.codes)
+		return s.add(ctx, w, ledger, c, *a.codes)
 	case audit.Replayed:
 		return nil // it stays one
 	default:
@@ -449,6 +472,7 @@ type enrolmentAttempt struct {
 	plan       plan        // of a session; none: there is to be no session
 	codes      *Credential // recovery codes that come along; nil: none do
 	right      bool        // what was shown is
+	forgotten  bool        // see Forgotten
 	step       int64
 	counter    uint32
 	credential string // hash of a WebAuthn credential's id
@@ -500,7 +524,7 @@ func (a enrolmentAttempt) verdict(state audit.State[Entry], u *User, now time.Ti
 	if outcome, reason := e.challengeVerdict(u, now); outcome != audit.Succeeded {
 		return outcome, reason
 	}
-	switch reason := a.token.Grant.why(u, a.rules, now); {
+	switch reason := a.token.Grant.why(u, a.forgotten, a.rules, now); {
 	case !a.right: // there was no token
 		return audit.Failed, a.reason
 	case reason != "":

@@ -57,6 +57,9 @@ type User struct {
 	FirstLogin time.Time `json:"firstLogin,omitzero"`
 	// Enrolled: there has been a factor, at least once.
 	Enrolled bool `json:"enrolled,omitempty"`
+	// Settled: an administrator has reset them, so what an earlier ledger may have
+	// known does not matter.
+	Settled bool `json:"settled,omitempty"`
 	// Factors are those that live. What the vault has beside them is worth nothing.
 	Factors []FactorState `json:"factors,omitempty"`
 	// Spent are challenges that were used, until they expire.
@@ -216,11 +219,11 @@ func (u *User) at(now time.Time) User {
 
 // lasts tells, without a copy, of what no time makes nothing: most users.
 func (u *User) lasts() bool {
-	return u.Removed.IsZero() && (u.Enrolled || len(u.Factors) > 0 || !u.FirstLogin.IsZero() || !u.VerifiedAt.IsZero())
+	return u.Removed.IsZero() && (u.Enrolled || u.Settled || len(u.Factors) > 0 || !u.FirstLogin.IsZero() || !u.VerifiedAt.IsZero())
 }
 
 func (u User) isZero() bool {
-	return u.FirstLogin.IsZero() && !u.Enrolled && len(u.Factors) == 0 && len(u.Spent) == 0 && len(u.Live) == 0 &&
+	return u.FirstLogin.IsZero() && !u.Enrolled && !u.Settled && len(u.Factors) == 0 && len(u.Spent) == 0 && len(u.Live) == 0 &&
 		len(u.Sends) == 0 && len(u.Failures) == 0 && u.Lock == nil && u.Refused.IsZero() && len(u.Sessions) == 0 &&
 		u.VerifiedAt.IsZero() && u.Removed.IsZero()
 }

@@ -228,7 +228,7 @@ func reset(state audit.Entries[Entry], u *User, r audit.Record) {
 		return len(methods) == 0 && len(factors) == 0 ||
 			slices.Contains(methods, string(f.Method)) || slices.Contains(factors, f.ID)
 	})
-	u.Lock, u.Failures, u.Live = nil, nil, nil
+	u.Lock, u.Failures, u.Live, u.Settled = nil, nil, nil, true
 	if r.Detail(detailRevoke) != revokeNone {
 		u.Sessions = nil
 	}

@@ -51,20 +51,25 @@ func (s *Service) mayNow(ctx context.Context, w who, why func(*User, time.Time) 
 	return nil
 }
 
-// add keeps one more credential. Until the ledger knows it, it is worth nothing:
-// so it is kept first, and whatever fails afterwards leaves nothing that counts.
-func (s *Service) add(ctx context.Context, w who, c Credential) error {
+// add keeps more credentials, for a ledger. Until that knows them, they are worth
+// nothing: so they are kept first, and whatever fails afterwards leaves nothing
+// that counts.
+func (s *Service) add(ctx context.Context, w who, ledger string, more ...Credential) error {
 	return s.change(ctx, w, func(all []Credential, u *User) ([]Credential, error) {
-		if slices.ContainsFunc(all, func(k Credential) bool { return k.ID == c.ID }) {
-			return all, nil // the same confirmation, sent twice
+		for _, c := range more {
+			if slices.ContainsFunc(all, func(k Credential) bool { return k.ID == c.ID }) {
+				return all, nil // the same confirmation, sent twice
+			}
+			all = slices.DeleteFunc(all, func(k Credential) bool {
+				return u.factor(k.ID) == nil && c.AddedAt.Sub(k.AddedAt) > orphanAge
+			})
+			if len(all) >= mostKept {
+				return nil, &NotAllowedError{ReasonFull}
+			}
+			c.Ledger = ledger
+			all = append(all, c)
 		}
-		all = slices.DeleteFunc(all, func(k Credential) bool {
-			return u.factor(k.ID) == nil && c.AddedAt.Sub(k.AddedAt) > orphanAge
-		})
-		if len(all) >= mostKept {
-			return nil, &NotAllowedError{ReasonFull}
-		}
-		return append(all, c), nil
+		return all, nil
 	})
 }
 

@@ -31,6 +31,9 @@ type Credential struct {
 	AddedAt time.Time
 	// AAGUID of the authenticator, as a UUID. Empty: none was told.
 	AAGUID string
+	// Ledger is the id of the ledger that is to know it, at most 64 characters.
+	// In any other it is worth nothing, but shows that the user is not new.
+	Ledger string
 	// Secret is what the method needs to verify: a TOTP seed, a public key with
 	// what belongs to it, hashes of recovery codes. Its form is the method's
 	// business. Never logged.
@@ -119,4 +122,6 @@ type Ledger interface {
 	Append(ctx context.Context, namespace string, attempt Attempt) ([]audit.Record, error)
 	// Read shows the state with everything in it that was answered before.
 	Read(ctx context.Context, namespace string, look func(audit.State[Entry])) error
+	// Head shows where the ledger ends, and which one it is.
+	Head(ctx context.Context, namespace string, look func(audit.Head)) error
 }

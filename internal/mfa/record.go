@@ -40,6 +40,7 @@ const (
 	ReasonVerificationNeeded = "VerificationNeeded"
 	ReasonLinkSpent          = "LinkSpent"
 	ReasonGraceOver          = "GraceOver"
+	ReasonLedgerLost         = "LedgerLost"
 	ReasonTaken              = "CredentialTaken"
 	ReasonFull               = "TooManyFactors"
 	ReasonLastFactor         = "LastFactor"
@@ -59,7 +60,7 @@ const (
 // reason that a newer replica wrote counts.
 var harmless = []string{
 	ReasonUsed, ReasonLocked, ReasonUserRemoved, ReasonTooSoon, ReasonSource, ReasonChallenges,
-	ReasonSends, ReasonVerificationNeeded, ReasonLinkSpent, ReasonGraceOver, ReasonTaken, ReasonFull,
+	ReasonSends, ReasonVerificationNeeded, ReasonLinkSpent, ReasonGraceOver, ReasonLedgerLost, ReasonTaken, ReasonFull,
 	ReasonAttestation, ReasonAAGUID, ReasonNotOffered,
 }
 

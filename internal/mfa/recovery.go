@@ -69,7 +69,11 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 	if err != nil {
 		return nil, err
 	}
-	if err := s.add(ctx, w, credential); err != nil {
+	ledger, err := s.ledgerOf(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.add(ctx, w, ledger, credential); err != nil {
 		return nil, err
 	}
 	if err := s.permitted(ctx, p, w, attempt); err != nil {

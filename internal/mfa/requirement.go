@@ -21,7 +21,8 @@ const (
 	NotVerified Why = "NotVerified"
 	// MustEnrol: there is no factor the policy allows; one has to be enrolled now.
 	MustEnrol Why = "MustEnrol"
-	// GraceOver: the time to enrol has passed; an administrator has to send a link.
+	// GraceOver: the password alone does not allow to enrol any more; an
+	// administrator has to send a link.
 	GraceOver Why = "GraceOver"
 	// InGrace: there is no factor, and still time to enrol one.
 	InGrace Why = "InGrace"
@@ -83,9 +84,13 @@ func (s *Service) Requirement(ctx context.Context, p Person, r Rules, ask Requir
 	if err != nil {
 		return Requirement{}, err
 	}
+	forgotten, err := s.forgotten(ctx, w, &u, kept.Credentials)
+	if err != nil {
+		return Requirement{}, err
+	}
 	now := s.Clock()
-	q := s.require(p, r, &u, has, shown, now)
-	if !q.mustHave || !u.FirstLogin.IsZero() || !w.known || p.Suspended {
+	q := s.require(p, r, &u, forgotten, has, shown, now)
+	if !q.mustHave || forgotten || !u.FirstLogin.IsZero() || !w.known || p.Suspended {
 		return q.Requirement, nil
 	}
 	records, err := s.append(ctx, w, graceAttempt{s.record(audit.GraceStarted, w, r, "", ask.From)})
@@ -98,7 +103,7 @@ func (s *Service) Requirement(ctx context.Context, p Person, r Rules, ask Requir
 	if err != nil {
 		return Requirement{}, err
 	}
-	return s.require(p, r, &u, has, shown, now).Requirement, nil
+	return s.require(p, r, &u, forgotten, has, shown, now).Requirement, nil
 }
 
 // graceAttempt notes the first login, once.
@@ -164,16 +169,16 @@ type requirement struct {
 }
 
 // require says whether a second factor is needed.
-func (s *Service) require(p Person, r Rules, u *User, has holdings, shown *SessionState, now time.Time) requirement {
+func (s *Service) require(p Person, r Rules, u *User, forgotten bool, has holdings, shown *SessionState, now time.Time) requirement {
 	q := requirement{mustHave: r.Enforcement.Demands() && len(has.met) == 0 && !p.exempt(now)}
-	if q.mustHave && r.GracePeriod > 0 {
+	if q.mustHave && r.GracePeriod > 0 && !forgotten {
 		q.GraceEndsAt = now.Add(r.GracePeriod)
 		if !u.FirstLogin.IsZero() {
 			q.GraceEndsAt = u.FirstLogin.Add(r.GracePeriod)
 		}
 	}
 	q.Methods = preferred(append(slices.Clone(has.met), has.other...), r.Preferred)
-	if grace := whyNotFirst(u, r, now); grace == "" || len(has.other) > 0 || len(has.met) > 0 {
+	if grace := whyNotFirst(u, forgotten, r, now); grace == "" || len(has.other) > 0 || len(has.met) > 0 {
 		q.Enrollable = preferred(s.enrollable(p, r), r.Preferred)
 	}
 	for _, list := range [][]Method{q.Methods, q.Enrollable} {
@@ -194,6 +199,8 @@ func (s *Service) require(p Person, r Rules, u *User, has holdings, shown *Sessi
 		q.Needed, q.Why = true, EveryLogin
 	case len(has.met) > 0:
 		q.Needed, q.Why = true, NotVerified
+	case forgotten:
+		q.Needed, q.Why = true, GraceOver
 	// A factor that no longer counts is no reason to ask for none at all.
 	case !u.has() && !r.Enforcement.Demands():
 		q.Why = NoFactor

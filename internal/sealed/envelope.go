@@ -21,6 +21,7 @@ type envelope struct {
 	Name    string     `json:"name,omitempty"`
 	AddedAt time.Time  `json:"addedAt"`
 	AAGUID  string     `json:"aaguid,omitempty"`
+	Ledger  string     `json:"ledger,omitempty"`
 	Sealed  []byte     `json:"sealed"`
 }
 
@@ -47,7 +48,7 @@ func validate(c mfa.Credential) error {
 // credentialBound is what the secret of a credential is bound to: the place, and
 // all that stands beside it.
 func credentialBound(owner mfa.Owner, c mfa.Credential) []byte {
-	return bound(useCredential, owner, c.ID, "secret", string(c.Method), c.Name, c.AddedAt.UTC().Format(time.RFC3339Nano), c.AAGUID)
+	return bound(useCredential, owner, c.ID, "secret", string(c.Method), c.Name, c.AddedAt.UTC().Format(time.RFC3339Nano), c.AAGUID, c.Ledger)
 }
 
 func encodeEnvelope(k *keys, owner mfa.Owner, c mfa.Credential) ([]byte, error) {
@@ -55,7 +56,7 @@ func encodeEnvelope(k *keys, owner mfa.Owner, c mfa.Credential) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(envelope{Method: c.Method, Name: c.Name, AddedAt: c.AddedAt.UTC(), AAGUID: c.AAGUID, Sealed: sealed})
+	return json.Marshal(envelope{Method: c.Method, Name: c.Name, AddedAt: c.AddedAt.UTC(), AAGUID: c.AAGUID, Ledger: c.Ledger, Sealed: sealed})
 }
 
 // decodeEnvelope returns the credential with its secret still sealed.
@@ -64,7 +65,7 @@ func decodeEnvelope(id string, data []byte) (c mfa.Credential, sealed []byte, er
 	if err := json.Unmarshal(data, &e); err != nil {
 		return c, nil, fmt.Errorf("entry %s is no credential: %w", id, mfa.ErrUnsealable)
 	}
-	return mfa.Credential{ID: id, Method: e.Method, Name: e.Name, AddedAt: e.AddedAt, AAGUID: e.AAGUID}, e.Sealed, nil
+	return mfa.Credential{ID: id, Method: e.Method, Name: e.Name, AddedAt: e.AddedAt, AAGUID: e.AAGUID, Ledger: e.Ledger}, e.Sealed, nil
 }
 
 // inOrder sorts by when they were added; at the same time, by id.

@@ -56,13 +56,14 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	states  map[string]State
+	lost    map[string]int
 	records map[string][]audit.Record
 	down    error
 }
 
 // NewLedger is an empty one.
 func NewLedger(clock func() time.Time) *Ledger {
-	return &Ledger{Clock: clock, states: map[string]State{}, records: map[string][]audit.Record{}}
+	return &Ledger{Clock: clock, states: map[string]State{}, lost: map[string]int{}, records: map[string][]audit.Record{}}
 }
 
 // Fail makes every call fail with err, until it is called with nil.
@@ -108,6 +109,17 @@ func (l *Ledger) Read(ctx context.Context, namespace string, look func(audit.Sta
 	return nil
 }
 
+// Head implements mfa.Ledger, as far as that reads it.
+func (l *Ledger) Head(ctx context.Context, namespace string, look func(audit.Head)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down != nil || ctx.Err() != nil {
+		return fmt.Errorf("reading: %w", firstOf(ctx.Err(), l.down))
+	}
+	look(audit.Start(fmt.Sprintf("%s-%d", namespace, l.lost[namespace])))
+	return nil
+}
+
 // Records returns everything recorded in a namespace.
 func (l *Ledger) Records(namespace string) []audit.Record {
 	l.mu.Lock()
@@ -128,6 +140,7 @@ func (l *Ledger) Lose(namespace string) {
 	defer l.mu.Unlock()
 	delete(l.states, namespace)
 	delete(l.records, namespace)
+	l.lost[namespace]++
 }
 
 func (l *Ledger) state(namespace string) State {
