@@ -308,6 +308,12 @@ type EventsStatus struct {
 	// +kubebuilder:validation:MaxItems=500
 	Seen []string `json:"seen,omitempty"`
 
+	// followedSince is since when no event has been missed: the log was followed
+	// from its end then, as for the first time or after the place in it was lost.
+	// Users that were read before are read again. Unset: not known.
+	// +optional
+	FollowedSince *metav1.Time `json:"followedSince,omitempty"`
+
 	// lastPollTime is when the log was last looked at, to the minute.
 	// +optional
 	LastPollTime *metav1.Time `json:"lastPollTime,omitempty"`

@@ -245,6 +245,10 @@ func (in *EventsStatus) DeepCopyInto(out *EventsStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.FollowedSince != nil {
+		in, out := &in.FollowedSince, &out.FollowedSince
+		*out = (*in).DeepCopy()
+	}
 	if in.LastPollTime != nil {
 		in, out := &in.LastPollTime, &out.LastPollTime
 		*out = (*in).DeepCopy()

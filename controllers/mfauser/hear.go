@@ -78,6 +78,11 @@ func (r *Reconciler) Heard(ctx context.Context, connection string, events []idp.
 	return nil
 }
 
+// Began takes note that the settings of organizations may have changed unheard.
+// Of users the connection's status says so, which wakes them: unlike what is
+// remembered of settings, they outlive the process.
+func (r *Reconciler) Began(connection string) { r.settings.heard(connection, idp.Instance, r.now()) }
+
 // note writes into the status of every MFAUser of a person what was heard last.
 func (r *Reconciler) note(ctx context.Context, p person, sequence int64) error {
 	users, err := r.users(ctx, client.MatchingFields{indexPerson: personKey(p.connection, p.userID)})

@@ -37,7 +37,7 @@ func (r *Reconciler) look(ctx context.Context, u *v1alpha1.MFAUser) (again time.
 	if u.Status.ObservedGeneration != u.Generation { // it may be somebody else now
 		u.Status = v1alpha1.MFAUserStatus{Conditions: u.Status.Conditions, User: reference(u)}
 	}
-	due := r.due(u)
+	due := r.due(u, conn)
 	if due.everything {
 		if err := r.readPerson(ctx, u, conn, provider, ns); err != nil {
 			unknow(u, err)
@@ -58,7 +58,7 @@ func (r *Reconciler) look(ctx context.Context, u *v1alpha1.MFAUser) (again time.
 	}
 	next := due.next
 	if due.everything {
-		next = earliest(r.read(u), r.now().Add(kube.Jitter(r.Resync)))
+		next = earliest(r.read(u), r.missed(u, conn), r.now().Add(kube.Jitter(r.Resync)))
 	}
 	if suspensionFailed(u) {
 		next = earliest(next, r.now().Add(kube.Jitter(kube.SlowRetry)))
@@ -73,7 +73,7 @@ type dues struct {
 	next time.Time
 }
 
-func (r *Reconciler) due(u *v1alpha1.MFAUser) dues {
+func (r *Reconciler) due(u *v1alpha1.MFAUser, conn *v1alpha1.ZitadelConnection) dues {
 	z, now := u.Status.Zitadel, r.now()
 	if z == nil || z.UserID == "" || z.CheckedTime == nil || suspensionFailed(u) ||
 		!meta.IsStatusConditionTrue(u.Status.Conditions, v1alpha1.ConditionReady) {
@@ -81,7 +81,7 @@ func (r *Reconciler) due(u *v1alpha1.MFAUser) dues {
 	}
 	key := client.ObjectKeyFromObject(u)
 	r.rooms.resolved(key, person{u.Spec.Zitadel.Connection, z.UserID})
-	check := z.CheckedTime.Add(r.Resync)
+	check := earliest(z.CheckedTime.Add(r.Resync), r.missed(u, conn))
 	if z.HeardSequence != z.ReadSequence {
 		if at := r.rooms.nextReading(key, z.HeardSequence); at.After(now) {
 			check = earliest(check, at)
@@ -97,6 +97,27 @@ func (r *Reconciler) due(u *v1alpha1.MFAUser) dues {
 	return dues{
 		sessions: stale || !ended.IsZero() && !now.Before(ended),
 		next:     earliest(check, at),
+	}
+}
+
+// missed says when to read a user again of whom events may have been missed, in
+// the past if that is overdue; zero: none was. Whoever was read before the log was
+// followed is read at once. A reading soon after that may not show yet what
+// happened just before, so those are read once more. CheckedTime is known to the
+// minute only.
+func (r *Reconciler) missed(u *v1alpha1.MFAUser, conn *v1alpha1.ZitadelConnection) time.Time {
+	since, checked := followedSince(&conn.Status), u.Status.Zitadel.CheckedTime
+	if since == nil {
+		return time.Time{}
+	}
+	shown := since.Add(r.lag() + time.Minute - 1).Truncate(time.Minute)
+	switch {
+	case checked.Time.Before(since.Truncate(time.Minute)):
+		return since.Time
+	case checked.Time.Before(shown):
+		return shown
+	default:
+		return time.Time{}
 	}
 }
 

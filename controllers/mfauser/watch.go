@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -134,16 +135,25 @@ var deletionBegun = predicate.Funcs{
 	},
 }
 
-// connectionChanged passes a new or deleted connection, a new spec, and a change
-// of readiness.
+// connectionChanged passes a new or deleted connection, a new spec, a change of
+// readiness, and that its events are followed anew. Its status is written with
+// nearly every poll, which concerns no user.
 var connectionChanged = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		ready := func(obj client.Object) bool {
-			return meta.IsStatusConditionTrue(obj.(*v1alpha1.ZitadelConnection).Status.Conditions, v1alpha1.ConditionReady)
+		was, is := e.ObjectOld.(*v1alpha1.ZitadelConnection).Status, e.ObjectNew.(*v1alpha1.ZitadelConnection).Status
+		ready := func(s *v1alpha1.ZitadelConnectionStatus) bool {
+			return meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReady)
 		}
-		return ready(e.ObjectOld) != ready(e.ObjectNew)
+		return ready(&was) != ready(&is) || !followedSince(&was).Equal(followedSince(&is))
 	},
 })
+
+func followedSince(s *v1alpha1.ZitadelConnectionStatus) *metav1.Time {
+	if s.Events == nil {
+		return nil
+	}
+	return s.Events.FollowedSince
+}
 
 // usersOfPolicy lists whom a policy may reach: those of its connections, and
 // local users.

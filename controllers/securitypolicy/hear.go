@@ -48,9 +48,12 @@ func (r *Reconciler) Heard(ctx context.Context, connection string, events []idp.
 }
 
 // Began takes note that events are heard from now on only: what was changed
-// before, since a target was last looked at, nobody will tell of. The policies
-// are woken by CensusTaken, for the census is taken anew then.
-func (r *Reconciler) Began(connection string) { r.memory.heardOfAll(connection) }
+// before, since a target was last looked at or looked up, nobody will tell of. The
+// policies are woken by CensusTaken, for the census is taken anew then.
+func (r *Reconciler) Began(connection string) {
+	r.directory.forget(connection)
+	r.memory.heardOfAll(connection)
+}
 
 // CensusTaken wakes the policies of a connection whose users or organizations
 // are known now, or have changed.

@@ -109,6 +109,10 @@ func (d *Discovery) Heard(ctx context.Context, connection string, events []idp.E
 	return d.CensusTaken(ctx, connection)
 }
 
+// Began implements Beginner: an organization may have been renamed unheard.
+// CensusTaken follows, for the census is taken anew.
+func (d *Discovery) Began(connection string) { d.forget(connection) }
+
 // CensusTaken wakes the connection whose users are known now.
 func (d *Discovery) CensusTaken(ctx context.Context, connection string) error {
 	conn := &v1alpha1.ZitadelConnection{}

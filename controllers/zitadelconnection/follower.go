@@ -155,7 +155,13 @@ func (f *Follower) report(ctx context.Context, conn *v1alpha1.ZitadelConnection,
 		}
 		meta.SetStatusCondition(&conn.Status.Conditions, c)
 		if failure == nil {
-			status := &v1alpha1.EventsStatus{LastPollTime: &metav1.Time{Time: f.now().UTC().Truncate(time.Minute)}}
+			status := &v1alpha1.EventsStatus{
+				FollowedSince: &metav1.Time{Time: f.now().UTC().Truncate(time.Second)},
+				LastPollTime:  &metav1.Time{Time: f.now().UTC().Truncate(time.Minute)},
+			}
+			if _, begun := cursorOf(conn.Status.Events, instance); begun {
+				status.FollowedSince = conn.Status.Events.FollowedSince
+			}
 			storeCursor(status, instance, next)
 			conn.Status.Events = status
 		}

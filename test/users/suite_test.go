@@ -37,8 +37,8 @@ var cluster struct {
 	env    *envtest.Environment
 	client client.Client
 	logs   *harness.Recorder
-	// restart ends the manager and starts another.
-	restart func() error
+	// restart ends the manager, and starts another after what happens meanwhile.
+	restart func(meanwhile func()) error
 }
 
 func TestMain(m *testing.M) {
@@ -75,10 +75,11 @@ func withCluster(run func() int) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	cluster.restart = func() error {
+	cluster.restart = func(meanwhile func()) error {
 		if err := stop(); err != nil {
 			return err
 		}
+		meanwhile()
 		stop, err = start()
 		return err
 	}

@@ -122,7 +122,7 @@ func TestNothingIsAskedInSteadyState(t *testing.T) {
 	w.Expect(others(5)).To(BeEmpty(), "nothing happened, so nothing else is asked")
 
 	t.Log("a restart reads nobody again, and loses nothing that happened meanwhile")
-	w.Expect(cluster.restart()).To(Succeed())
+	w.Expect(cluster.restart(func() {})).To(Succeed())
 	w.zitadel.Owner().AddTOTP(users[0].Spec.Zitadel.UserID)
 	w.shows(users[0], v1alpha1.UserEnrolled, "TOTP", v1alpha1.Compliant)
 	calls := w.zitadel.CountCalls()
