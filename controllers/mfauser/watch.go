@@ -7,10 +7,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -94,15 +97,44 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("mfauser").
 		For(&v1alpha1.MFAUser{}, builder.WithPredicates(predicate.Or[client.Object](
 			predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}, heardChanged, deletionBegun))).
-		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.usersOfPolicy), changed).
-		Watches(&v1alpha1.MFAExemption{}, handler.EnqueueRequestsFromMapFunc(r.usersOfExemption),
+		Watches(&v1alpha1.SecurityPolicy{}, crowd(r.usersOfPolicy), changed).
+		Watches(&v1alpha1.MFAExemption{}, crowd(r.usersOfExemption),
 			builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, deletionBegun))).
-		Watches(&v1alpha1.ZitadelConnection{}, handler.EnqueueRequestsFromMapFunc(r.usersOfConnection), builder.WithPredicates(connectionChanged)).
-		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.usersInNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		Watches(&v1alpha1.ZitadelConnection{}, crowd(r.usersOfConnection), builder.WithPredicates(connectionChanged)).
+		Watches(&corev1.Namespace{}, crowd(r.usersInNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(r.listener.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: parallelUsers, RateLimiter: kube.RetryLimiter()}).
 		Complete(r)
+}
+
+// crowd wakes everybody whom an object concerns. They queue up behind whoever is
+// woken alone: an enrolment shows within one poll, also while everybody is read.
+func crowd(whom handler.MapFunc) handler.EventHandler {
+	wake := handler.EnqueueRequestsFromMapFunc(whom)
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q requestQueue) { wake.Create(ctx, e, behind(q)) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q requestQueue) { wake.Update(ctx, e, behind(q)) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q requestQueue) { wake.Delete(ctx, e, behind(q)) },
+	}
+}
+
+type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// behind adds at low priority to a queue that has priorities.
+func behind(q requestQueue) requestQueue {
+	if prioritized, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		return lastInLine{prioritized}
+	}
+	return q
+}
+
+type lastInLine struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+}
+
+func (l lastInLine) Add(request reconcile.Request) {
+	l.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}, request)
 }
 
 func ofZitadel(keys func(*v1alpha1.MFAUser) []string) client.IndexerFunc {

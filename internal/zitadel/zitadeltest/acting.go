@@ -130,6 +130,9 @@ func (a Actor) Deactivate(userID string) { a.onUser(userID, deactivating.change)
 // Reactivate is described at Lock.
 func (a Actor) Reactivate(userID string) { a.onUser(userID, reactivating.change) }
 
+// Rename gives a user another user name, which is their login name.
+func (a Actor) Rename(userID, username string) { a.onUser(userID, usernameChanged{username}) }
+
 // RemoveUser removes a user with its factors; its sessions are not shown any more.
 func (a Actor) RemoveUser(userID string) { a.onUser(userID, userRemoved{}) }
 

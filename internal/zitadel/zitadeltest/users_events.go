@@ -1,6 +1,8 @@
 package zitadeltest
 
 import (
+	"strings"
+
 	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
 )
 
@@ -71,6 +73,16 @@ func (c userStateChanged) apply(st *state, e *event) {
 	} else {
 		resetFailures(st, e.id)
 	}
+}
+
+type usernameChanged struct{ username string }
+
+func (usernameChanged) eventType(string) string { return "user.username.changed" }
+func (c usernameChanged) payload() any          { return map[string]any{"userName": c.username} }
+func (c usernameChanged) apply(st *state, e *event) {
+	delete(st.usernames, strings.ToLower(st.users[e.id].username))
+	st.usernames[strings.ToLower(c.username)] = e.id
+	editUser(st, e, func(u *userRow) { u.username = c.username })
 }
 
 type userRemoved struct{}
