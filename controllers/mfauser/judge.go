@@ -16,14 +16,9 @@ import (
 // judge shows the policy a user of Zitadel is under, and whether they comply
 // with what holds in their organization. It returns when that may change without
 // anybody telling.
-func (r *Reconciler) judge(ctx context.Context, u *v1alpha1.MFAUser, conn *v1alpha1.ZitadelConnection, provider Provider) (time.Time, error) {
-	organization := u.Status.Zitadel.OrganizationID
-	_, applied, err := r.Policies.InForceAt(ctx, conn, idp.OrganizationRef{ID: organization})
-	if err != nil {
-		return time.Time{}, err
-	}
+func (r *Reconciler) judge(ctx context.Context, u *v1alpha1.MFAUser, provider Provider, applied policy.Applied) (time.Time, error) {
 	_, effective := applied.Wanted(func(idp.Group) bool { return false }, nil)
-	holding, until, err := r.settings.at(ctx, tenant{conn.Name, organization}, provider, r.now(), r.Resync, r.lag())
+	holding, until, err := r.settings.at(ctx, tenant{u.Spec.Zitadel.Connection, u.Status.Zitadel.OrganizationID}, provider, r.now(), r.Resync, r.lag())
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -43,7 +43,9 @@ func (r *Reconciler) look(ctx context.Context, u *v1alpha1.MFAUser) (again time.
 			unknow(u, err)
 			return time.Time{}, err
 		}
-	} else if err := r.maySee(ctx, conn, ns, u.Status.Zitadel.OrganizationID); err != nil {
+	}
+	applied, err := r.maySee(ctx, conn, ns, u.Status.Zitadel.OrganizationID)
+	if err != nil {
 		unknow(u, err)
 		return time.Time{}, err
 	}
@@ -52,7 +54,7 @@ func (r *Reconciler) look(ctx context.Context, u *v1alpha1.MFAUser) (again time.
 			return time.Time{}, err
 		}
 	}
-	judged, err := r.judge(ctx, u, conn, provider)
+	judged, err := r.judge(ctx, u, provider, applied)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -168,7 +170,8 @@ func (r *Reconciler) find(ctx context.Context, u *v1alpha1.MFAUser, conn *v1alph
 			if err != nil {
 				return idp.Person{}, err
 			}
-			return one, r.maySee(ctx, conn, ns, one.OrganizationID)
+			_, err := r.maySee(ctx, conn, ns, one.OrganizationID)
+			return one, err
 		}
 	}
 	wanted := idp.PersonRef{UserID: ref.UserID, LoginName: ref.LoginName, Email: ref.Email}
@@ -194,7 +197,7 @@ func (r *Reconciler) find(ctx context.Context, u *v1alpha1.MFAUser, conn *v1alph
 		}
 		return idp.Person{}, err
 	}
-	if err := r.maySee(ctx, conn, ns, one.OrganizationID); err != nil {
+	if _, err := r.maySee(ctx, conn, ns, one.OrganizationID); err != nil {
 		return idp.Person{}, err
 	}
 	// From here on events of the person are heard, so what has changed since is
@@ -204,16 +207,17 @@ func (r *Reconciler) find(ctx context.Context, u *v1alpha1.MFAUser, conn *v1alph
 }
 
 // maySee refuses a person of an organization that the user's namespace may not
-// target: who may set the rules for an organization may know whom they hit.
-func (r *Reconciler) maySee(ctx context.Context, conn *v1alpha1.ZitadelConnection, ns *corev1.Namespace, organizationID string) error {
-	org, _, err := r.Policies.InForceAt(ctx, conn, idp.OrganizationRef{ID: organizationID})
+// target: who may set the rules for an organization may know whom they hit. It
+// returns what the policies put in force there.
+func (r *Reconciler) maySee(ctx context.Context, conn *v1alpha1.ZitadelConnection, ns *corev1.Namespace, organizationID string) (policy.Applied, error) {
+	org, applied, err := r.Policies.InForceAt(ctx, conn, idp.OrganizationRef{ID: organizationID})
 	if err != nil {
-		return err
+		return policy.Applied{}, err
 	}
 	if !mayTarget(conn, ns, &org) {
-		return refused(conn, ns)
+		return policy.Applied{}, refused(conn, ns)
 	}
-	return nil
+	return applied, nil
 }
 
 func mayTarget(conn *v1alpha1.ZitadelConnection, ns *corev1.Namespace, org *idp.Organization) bool {
