@@ -99,6 +99,8 @@ type world struct {
 	// name is that of the connection and of the namespace.
 	name string
 	acme string // an organization
+	// account is who the connection acts as, where it has roles of its own.
+	account string
 }
 
 var worlds atomic.Int32
@@ -116,7 +118,7 @@ func newWorld(t *testing.T, roles ...string) *world {
 	w.acme = w.zitadel.AddOrganization("acme")
 	token := w.zitadel.OwnerToken()
 	if len(roles) > 0 {
-		_, token = w.zitadel.AddMachine(w.acme, "operator", roles...)
+		w.account, token = w.zitadel.AddMachine(w.acme, "operator", roles...)
 	}
 	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name, Labels: map[string]string{"team": w.name}}})
 	w.create(&corev1.Secret{

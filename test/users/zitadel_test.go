@@ -211,8 +211,27 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 	w.Expect(u.Status.Sessions).To(BeNil(), "not known is not none")
 	w.condition(u, v1alpha1.ConditionFactorsKnown, metav1.ConditionTrue, v1alpha1.ReasonReadable)
 
+	t.Log("nor may it lock anybody")
+	w.Expect(cluster.client.Patch(w.ctx, u, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspended":true}}`)))).To(Succeed())
+	w.condition(u, v1alpha1.ConditionSuspensionApplied, metav1.ConditionFalse, v1alpha1.ReasonPermissionMissing)
+	w.shows(u, v1alpha1.UserEnrolled, "TOTP", v1alpha1.Compliant)
+
 	elsewhere := w.zitadel.AddHuman(w.zitadel.AddOrganization("other"), "bob", "bob@example.com")
 	w.condition(w.user("bob", v1alpha1.ZitadelUserRef{UserID: elsewhere}), v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonPermissionMissing)
+}
+
+// TestMethodsThatMayNotBeListed: Zitadel asks for that right in the account's own
+// organization, whoever's methods they are.
+func TestMethodsThatMayNotBeListed(t *testing.T) {
+	w := newWorld(t, "ORG_PROJECT_CREATOR")
+	other := w.zitadel.AddOrganization("other")
+	w.zitadel.GrantRoles(w.account, other, "ORG_OWNER_VIEWER")
+	bob := w.zitadel.AddHuman(other, "bob", "bob@example.com")
+	w.zitadel.AddTOTP(bob)
+	u := w.user("bob", v1alpha1.ZitadelUserRef{UserID: bob})
+	w.shows(u, v1alpha1.UserEnrolled, "TOTP", v1alpha1.Compliant)
+	w.condition(u, v1alpha1.ConditionFactorsKnown, metav1.ConditionFalse, v1alpha1.ReasonFactorsPermissionMissing)
+	w.Expect(u.Status.Zitadel.ExternalLogin).To(BeEmpty(), "not known")
 }
 
 // TestSuspension: what Zitadel holds, also after somebody meddles.
