@@ -70,7 +70,7 @@ func (r *Reconciler) Heard(ctx context.Context, connection string, events []idp.
 		}
 		for i := range users {
 			r.rooms.sessionsChanged(client.ObjectKeyFromObject(&users[i]))
-			if err := r.wake(ctx, client.ObjectKeyFromObject(&users[i])); err != nil {
+			if err := wake(ctx, r.wakeups, client.ObjectKeyFromObject(&users[i])); err != nil {
 				return err
 			}
 		}
@@ -116,13 +116,14 @@ func (r *Reconciler) users(ctx context.Context, which ...client.ListOption) ([]v
 	return list.Items, nil
 }
 
+// wakeAll wakes users who may wait for those who are woken alone.
 func (r *Reconciler) wakeAll(ctx context.Context, which client.ListOption) error {
 	users, err := r.users(ctx, which)
 	if err != nil {
 		return err
 	}
 	for i := range users {
-		if err := r.wake(ctx, client.ObjectKeyFromObject(&users[i])); err != nil {
+		if err := wake(ctx, r.crowds, client.ObjectKeyFromObject(&users[i])); err != nil {
 			return err
 		}
 	}
@@ -130,11 +131,11 @@ func (r *Reconciler) wakeAll(ctx context.Context, which client.ListOption) error
 }
 
 // wake puts a user into the queue. It fails only when ctx ends.
-func (r *Reconciler) wake(ctx context.Context, key client.ObjectKey) error {
+func wake(ctx context.Context, wakeups chan<- event.GenericEvent, key client.ObjectKey) error {
 	u := &v1alpha1.MFAUser{}
 	u.Namespace, u.Name = key.Namespace, key.Name
 	select {
-	case r.wakeups <- event.GenericEvent{Object: u}:
+	case wakeups <- event.GenericEvent{Object: u}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -97,8 +97,12 @@ func TestSettingsAreReadAgainAfterAGap(t *testing.T) {
 func TestACrowdWaits(t *testing.T) {
 	queue := priorityqueue.New[reconcile.Request]("test")
 	defer queue.ShutDown()
-	named := func(name string) reconcile.Request { return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}} }
-	everybody := crowd(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{named("ann"), named("bob")} })
+	named := func(name string) reconcile.Request {
+		return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
+	}
+	everybody := crowd(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{named("ann"), named("bob")}
+	})
 	conn := &v1alpha1.ZitadelConnection{}
 	everybody.Update(t.Context(), event.UpdateEvent{ObjectOld: conn, ObjectNew: conn}, queue)
 	queue.Add(named("carl"))

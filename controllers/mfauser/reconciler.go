@@ -48,6 +48,7 @@ type Reconciler struct {
 	settings settings
 	rooms    rooms
 	wakeups  chan event.GenericEvent
+	crowds   chan event.GenericEvent // those who may wait
 	listener *listener
 }
 

@@ -87,7 +87,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			return fmt.Errorf("indexing by %s: %w", index.field, err)
 		}
 	}
-	r.wakeups = make(chan event.GenericEvent)
+	r.wakeups, r.crowds = make(chan event.GenericEvent), make(chan event.GenericEvent)
 	r.listener = newListener(r)
 	if err := mgr.Add(r.listener); err != nil {
 		return fmt.Errorf("adding the listener to ledgers: %w", err)
@@ -103,6 +103,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ZitadelConnection{}, crowd(r.usersOfConnection), builder.WithPredicates(connectionChanged)).
 		Watches(&corev1.Namespace{}, crowd(r.usersInNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(r.crowds, crowd(itself))).
 		WatchesRawSource(r.listener.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: parallelUsers, RateLimiter: kube.RetryLimiter()}).
 		Complete(r)
@@ -113,10 +114,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 func crowd(whom handler.MapFunc) handler.EventHandler {
 	wake := handler.EnqueueRequestsFromMapFunc(whom)
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q requestQueue) { wake.Create(ctx, e, behind(q)) },
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q requestQueue) { wake.Update(ctx, e, behind(q)) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q requestQueue) { wake.Delete(ctx, e, behind(q)) },
+		CreateFunc:  func(ctx context.Context, e event.CreateEvent, q requestQueue) { wake.Create(ctx, e, behind(q)) },
+		UpdateFunc:  func(ctx context.Context, e event.UpdateEvent, q requestQueue) { wake.Update(ctx, e, behind(q)) },
+		DeleteFunc:  func(ctx context.Context, e event.DeleteEvent, q requestQueue) { wake.Delete(ctx, e, behind(q)) },
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q requestQueue) { wake.Generic(ctx, e, behind(q)) },
 	}
+}
+
+func itself(_ context.Context, obj client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
 }
 
 type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
