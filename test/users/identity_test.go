@@ -52,5 +52,5 @@ func TestWhoeverMovesIsFoundWhereTheyAre(t *testing.T) {
 	w.shows(there, v1alpha1.UserEnrolled, "TOTP", v1alpha1.Compliant)
 	w.Expect(there.Status.Zitadel.OrganizationID).To(Equal(other))
 	w.condition(here, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonUserNotFound)
-	w.Expect(here.Status.Zitadel).To(BeNil(), "of whoever left nothing is known")
+	w.Expect(here.Status.Phase).To(BeEmpty(), "of whoever left nothing is known")
 }
