@@ -166,6 +166,9 @@ func (s *Service) send(ctx context.Context, p Person, w who, r Rules, what sendi
 	}
 	_, err = accepted(records, audit.ChallengeSent)
 	if err == nil {
+		// It is on record as sent, so it is sent, also when nobody waits any more:
+		// gateways are slower than ledgers, and have a bound of their own.
+		ctx := context.WithoutCancel(ctx)
 		message := Message{Method: what.method, To: what.address, Code: code, Application: what.application, ExpiresAt: t.Until}
 		if sendErr := s.Courier.Send(ctx, message); sendErr != nil {
 			_, err := s.append(ctx, w, told{with(a.record, audit.Failed, ReasonNotDelivered)})

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -49,6 +50,19 @@ type site struct {
 	replicas   []*harness.Webhook
 	logs       *harness.Recorder
 	kubeconfig string
+	proxy      *harness.Proxy // between the replicas and the API server; nil: nothing is
+}
+
+// layout is what a site looks like.
+type layout struct {
+	replicas int
+	// forked replicas are processes of their own.
+	forked bool
+	// proxied replicas reach the API server through a proxy.
+	proxied bool
+	// flags are for every replica, beside the usual ones.
+	flags     []string
+	configure func(*envtest.Environment)
 }
 
 // cluster is the one that almost all tests share. They keep apart by namespace.
@@ -67,7 +81,7 @@ func TestMain(m *testing.M) {
 }
 
 func withCluster(run func() int) (code int, err error) {
-	s, stop, err := startSite(replicas)
+	s, stop, err := startSite(layout{replicas: replicas})
 	if err != nil {
 		return 1, err
 	}
@@ -88,7 +102,7 @@ func flags(n int) []string {
 const origin = "https://login.example.com"
 
 // startSite starts a control plane that can be stopped and started, and replicas.
-func startSite(n int, configure ...func(*envtest.Environment)) (s *site, stop func() error, err error) {
+func startSite(l layout) (s *site, stop func() error, err error) {
 	s = &site{logs: &harness.Recorder{}}
 	var ends []func() error
 	stop = func() error {
@@ -113,10 +127,24 @@ func startSite(n int, configure ...func(*envtest.Environment)) (s *site, stop fu
 			return nil, stop, fmt.Errorf("making a temporary folder: %w", err)
 		}
 	}
-	if s.env, err = controlplane.Start(append(configure, controlplane.Durable(dir))...); err != nil {
+	configure := []func(*envtest.Environment){controlplane.Durable(dir)}
+	if l.configure != nil {
+		configure = append(configure, l.configure)
+	}
+	if s.env, err = controlplane.Start(configure...); err != nil {
 		return nil, stop, err
 	}
 	ends = append(ends, s.env.Stop)
+	config := s.env.KubeConfig
+	if l.proxied {
+		serving := s.env.ControlPlane.GetAPIServer().SecureServing
+		direct := net.JoinHostPort(serving.Address, serving.Port)
+		if s.proxy, err = harness.StartProxy(direct); err != nil {
+			return nil, stop, err
+		}
+		ends = append(ends, s.proxy.Close)
+		config = bytes.ReplaceAll(config, []byte(direct), []byte(s.proxy.Address))
+	}
 	if s.client, err = client.New(s.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
 		return nil, stop, fmt.Errorf("making a client: %w", err)
 	}
@@ -125,14 +153,18 @@ func startSite(n int, configure ...func(*envtest.Environment)) (s *site, stop fu
 		return nil, stop, fmt.Errorf("creating the operator's namespace: %w", err)
 	}
 	s.kubeconfig = filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(s.kubeconfig, s.env.KubeConfig, 0o600); err != nil {
+	if err := os.WriteFile(s.kubeconfig, config, 0o600); err != nil {
 		return nil, stop, fmt.Errorf("writing the kubeconfig: %w", err)
 	}
 	if err := harness.InstallWebhook(ctx, s.client); err != nil {
 		return nil, stop, err
 	}
-	for i := range n {
-		w, err := harness.StartWebhook(s.kubeconfig, s.logs, flags(i)...)
+	run := harness.StartWebhook
+	if l.forked {
+		run = harness.ForkWebhook
+	}
+	for i := range l.replicas {
+		w, err := run(s.kubeconfig, s.logs, append(flags(i), l.flags...)...)
 		if err != nil {
 			return nil, stop, err
 		}

@@ -86,9 +86,11 @@ func newRights(client kubernetes.Interface) (authorizer.Authorizer, error) {
 
 type callerKey struct{}
 
-// authenticate finds out who asks.
-func (g Guard) authenticate(r *http.Request) (user.Info, error) {
-	ctx := authenticator.WithAudiences(r.Context(), authenticator.Audiences{Audience})
+// authenticate finds out who asks, in as much time as there is.
+func (g Guard) authenticate(r *http.Request, patience time.Duration) (user.Info, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	ctx = authenticator.WithAudiences(ctx, authenticator.Audiences{Audience})
 	answer, known, err := g.Callers.AuthenticateRequest(r.WithContext(ctx))
 	switch {
 	case known && err == nil:

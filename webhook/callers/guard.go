@@ -2,6 +2,7 @@ package callers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,12 @@ import (
 // bodyTimeout is how long a body may take to come.
 const bodyTimeout = 5 * time.Second
 
+// Patience is how long an answer may take, without the time the request takes to
+// come. An API server that hangs keeps nobody waiting for longer than one that is
+// away: with the way there and back, two seconds. What was begun may still be
+// recorded, which the answer does not deny.
+const Patience = 1800 * time.Millisecond
+
 // requestID is the header that names a request, in the answer and in the log.
 const requestID = "X-Request-Id"
 
@@ -31,7 +38,9 @@ type Guard struct {
 	Callers authenticator.Request
 	// Rights tells what callers may, by the RBAC of the cluster.
 	Rights authorizer.Authorizer
-	Log    logr.Logger
+	// Patience is for an API that needs more of it than others. Zero: Patience.
+	Patience time.Duration
+	Log      logr.Logger
 }
 
 // Admit lets through to next who can be authenticated, with a body of at most
@@ -49,7 +58,10 @@ func (g Guard) Admit(next http.Handler, maxBody int64, public func(*http.Request
 			next.ServeHTTP(w, r)
 			return
 		}
-		who, err := g.authenticate(r)
+		patience := cmp.Or(g.Patience, Patience)
+		began := time.Now()
+		who, err := g.authenticate(r, patience)
+		patience -= time.Since(began)
 		if err == nil {
 			err = readBody(w, r, maxBody)
 		}
@@ -57,7 +69,9 @@ func (g Guard) Admit(next http.Handler, maxBody int64, public func(*http.Request
 			write(w, StatusFor(r.Context(), err))
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), callerKey{}, who), patience)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

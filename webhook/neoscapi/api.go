@@ -41,7 +41,9 @@ var Prefixes = []string{"/api", "/api/"}
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.describe(mux)
-	return callers.Measured(mux, a.Guard.Admit(callers.Problems(mux), maxBody, public))
+	guard := a.Guard
+	guard.Patience = patience
+	return callers.Measured(mux, guard.Admit(callers.Problems(mux), maxBody, public))
 }
 
 // public tells what is for everybody: the description of the API.

@@ -16,6 +16,7 @@ import (
 	strictjson "sigs.k8s.io/json"
 
 	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/webhook/callers"
 )
 
 // The bounds of a request: an attestation with its certificates is the largest.
@@ -41,12 +42,15 @@ func answer[I any](p *Pages, work func(context.Context, bearer, *I) (any, error)
 			write(w, p.problemOf(r, err))
 			return
 		}
+		ctx, cancel := context.WithTimeout(r.Context(), callers.Patience)
+		defer cancel()
+		r = r.WithContext(ctx)
 		b, err := p.bearer(r)
 		if err != nil {
 			write(w, p.problemOf(r, err))
 			return
 		}
-		out, err := work(r.Context(), b, in)
+		out, err := work(ctx, b, in)
 		if err != nil {
 			write(w, p.problemOf(r, err))
 			return
