@@ -45,17 +45,22 @@ type Server struct {
 	// RequestTimeout is how long a request may take, also when the server ends;
 	// zero: 30 seconds.
 	RequestTimeout time.Duration
-	Log            logr.Logger
+	// Leaving is closed when the process is told to end. The server is not ready from
+	// then on, and serves for Linger more: whoever has not heard yet that this replica
+	// goes still comes. Then it ends. Nil: it ends with its context only.
+	Leaving <-chan struct{}
+	Linger  time.Duration
+	Log     logr.Logger
 
-	listening atomic.Bool
+	listening, leaving atomic.Bool
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica
 // serves.
 func (s *Server) NeedLeaderElection() bool { return false }
 
-// Start implements manager.Runnable. It returns when ctx has ended and requests
-// under way are answered.
+// Start implements manager.Runnable. It returns when ctx has ended, or the time to
+// linger is over, and requests under way are answered.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
 	if err != nil {
@@ -63,7 +68,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	timeout := cmp.Or(s.RequestTimeout, requestTimeout)
 	server := &http.Server{
-		Handler:           s.Handler,
+		Handler:           http.HandlerFunc(s.answer),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       timeout,
 		WriteTimeout:      timeout,
@@ -82,6 +87,8 @@ func (s *Server) Start(ctx context.Context) error {
 	case err := <-ended:
 		return fmt.Errorf("serving webhook calls: %w", err)
 	case <-ctx.Done():
+	case <-s.Leaving:
+		s.linger(ctx)
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
@@ -92,6 +99,27 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("serving webhook calls: %w", err)
 	}
 	return nil
+}
+
+// linger serves on for a while, for those who have not heard yet.
+func (s *Server) linger(ctx context.Context) {
+	s.leaving.Store(true)
+	s.Log.Info("Leaving", "seconds", s.Linger.Seconds())
+	timer := time.NewTimer(s.Linger)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// answer has whoever is answered while the server leaves come back by another
+// connection, so that none is cut when a request is on its way.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	if s.leaving.Load() {
+		w.Header().Set("Connection", "close") // over HTTP/2 that is a GOAWAY
+	}
+	s.Handler.ServeHTTP(w, r)
 }
 
 // WithCertificate refuses callers who have not shown a certificate of one of the
@@ -117,9 +145,15 @@ func (s *Server) serve(server *http.Server, listener net.Listener) error {
 	return server.ServeTLS(listener, "", "")
 }
 
-// Check is a healthz.Checker: the server listens.
+// Listening tells whether the server has begun, and not ended.
+func (s *Server) Listening() bool { return s.listening.Load() }
+
+// Check is a healthz.Checker: the server listens, and will go on doing so.
 func (s *Server) Check(*http.Request) error {
-	if !s.listening.Load() {
+	switch {
+	case s.leaving.Load():
+		return errors.New("the webhook server is about to end")
+	case !s.Listening():
 		return errors.New("the webhook server does not listen yet")
 	}
 	return nil

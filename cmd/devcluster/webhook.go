@@ -44,7 +44,7 @@ func (s *stage) startWebhook(ctx context.Context, binary string) error {
 		return err
 	}
 	err = s.start("webhook", binary, "--bind-address="+serving, "--dns-name=localhost", "--health-probe-bind-address="+health,
-		"--mfa-namespace="+usersNamespace, "--webauthn-rp-id="+relyingParty)
+		"--shutdown-delay=0s", "--mfa-namespace="+usersNamespace, "--webauthn-rp-id="+relyingParty)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -38,6 +39,8 @@ type Webhook struct {
 	// DoorbellAddress is the host:port to hear Zitadel's doorbells on; 0 turns that
 	// off.
 	DoorbellAddress string
+	// ShutdownDelay is how long requests are still taken after the signal to end.
+	ShutdownDelay time.Duration
 	// MetricsAddress and HealthAddress are host:port; 0 turns one off.
 	MetricsAddress string
 	HealthAddress  string
@@ -49,6 +52,9 @@ type Webhook struct {
 	// Version asks for the version and nothing else.
 	Version bool
 }
+
+// longestShutdownDelay leaves some of a Pod's time to end for what is under way.
+const longestShutdownDelay = 30 * time.Second
 
 // ParseWebhook reads the webhook's flags. It returns pflag.ErrHelp after
 // printing the usage when asked to.
@@ -66,6 +72,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	o.MFA.add(flags)
 	flags.StringVar(&o.NeoSCNamespace, "neosc-namespace", "", "namespace whose policies are listed and toggled by NeoSC's API; without, there is no such API")
 	flags.StringVar(&o.DoorbellAddress, "doorbell-bind-address", "0", "host:port to hear Zitadel's doorbells on, in plain HTTP; 0 turns that off")
+	flags.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second, "how long to serve on, and not be ready, after the signal to end, at most 30s: until everybody has heard that this replica goes")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
 	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
@@ -103,6 +110,9 @@ func (o Webhook) validate() error {
 	}
 	if wrong := validation.IsDNS1123Label(o.NeoSCNamespace); o.NeoSCNamespace != "" && len(wrong) > 0 {
 		errs = append(errs, fmt.Errorf("--neosc-namespace %q: %s", o.NeoSCNamespace, strings.Join(wrong, "; ")))
+	}
+	if o.ShutdownDelay < 0 || o.ShutdownDelay > longestShutdownDelay {
+		errs = append(errs, fmt.Errorf("--shutdown-delay must be from 0s to %s, got %s", longestShutdownDelay, o.ShutdownDelay))
 	}
 	errs = append(errs, o.MFA.validate()...)
 	if slices.Contains(o.MFA.Namespaces, o.Namespace) {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +23,7 @@ func TestWebhookDefaults(t *testing.T) {
 		MFA: options.MFA{
 			PodName: "webhook-0", Issuer: "https://mfa-operator-webhook.neosc-system.svc", Email: options.Email{TLS: "StartTLS"},
 		},
-		DoorbellAddress: "0", MetricsAddress: "0", HealthAddress: ":8081", PprofAddress: "0", LogLevel: "info", LogFormat: "json",
+		DoorbellAddress: "0", ShutdownDelay: 5 * time.Second, MetricsAddress: "0", HealthAddress: ":8081", PprofAddress: "0", LogLevel: "info", LogFormat: "json",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -40,7 +41,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c", "--email-subject=Code", "--sms-gateway-url=https://sms",
 		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
 		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32", "--fido-metadata-file=/m",
-		"--pprof-bind-address=127.0.0.1:6060", "--neosc-namespace=policies",
+		"--pprof-bind-address=127.0.0.1:6060", "--neosc-namespace=policies", "--shutdown-delay=7s",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
@@ -55,7 +56,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 			},
 			SMS: options.SMS{URL: "https://sms", SigningKeyFile: "/k", TokenFile: "/t", CAFile: "/c", Prefixes: []string{"+49"}},
 		},
-		NeoSCNamespace:  "policies",
+		NeoSCNamespace: "policies", ShutdownDelay: 7 * time.Second,
 		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0", PprofAddress: "127.0.0.1:6060",
 		LogLevel: "debug", LogFormat: "console",
 	}
@@ -80,6 +81,8 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--namespace=", []string{"--namespace"}, "the certificate needs a place"},
 		{"--bind-address=", []string{"--bind-address"}, "that would be any port"},
 		{"--doorbell-bind-address=", []string{"--doorbell-bind-address"}, "the same; off is 0"},
+		{"--shutdown-delay=31s", []string{"--shutdown-delay"}, "the Pod is killed before what is under way is done"},
+		{"--shutdown-delay=-1s", []string{"--shutdown-delay"}, "no time is negative"},
 		{"--certificate-secret= --configuration=", []string{"--certificate-secret", "--configuration"}, "every mistake is told at once"},
 		{"--dns-name=https://x", []string{"--dns-name"}, "a name is no URL"},
 		{"--dns-name=*.svc", []string{"--dns-name"}, "nobody else's name"},

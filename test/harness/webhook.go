@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
@@ -64,8 +66,9 @@ type Webhook struct {
 	// Stop ends it and returns its error.
 	Stop func() error
 
-	health string
-	ended  chan error
+	health  string
+	ended   chan error
+	process *os.Process // nil: it runs in this one
 }
 
 // prepare chooses where a webhook serves, and its flags.
@@ -85,6 +88,7 @@ func prepare(kubeconfig string, flags []string) ([]string, *Webhook, error) {
 	return append([]string{
 		"--kubeconfig=" + kubeconfig, "--namespace=" + OperatorNamespace, "--bind-address=" + serving,
 		"--health-probe-bind-address=" + health, "--dns-name=localhost", "--pod-name=webhook-" + port,
+		"--shutdown-delay=0s",
 	}, flags...), &Webhook{URL: "https://localhost:" + port, health: health, ended: make(chan error, 1)}, nil
 }
 
@@ -123,10 +127,13 @@ func RunIfChild() (code int, child bool) {
 	var args []string
 	err := json.Unmarshal([]byte(text), &args)
 	if err == nil {
-		err = app.Run(context.Background(), "test", args, os.Stdout, os.Stderr)
+		err = app.Run(ctrl.SetupSignalHandler(), "test", args, os.Stdout, os.Stderr)
 	}
-	fmt.Fprintln(os.Stderr, err)
-	return 1, true
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1, true
+	}
+	return 0, true
 }
 
 // ForkWebhook runs the webhook in a process of its own, which Stop kills: it
@@ -146,15 +153,31 @@ func ForkWebhook(kubeconfig string, logs io.Writer, flags ...string) (*Webhook, 
 	if err := child.Start(); err != nil {
 		return nil, fmt.Errorf("starting a webhook: %w", err)
 	}
+	w.process = child.Process
 	go func() { w.ended <- child.Wait() }()
 	w.Stop = func() error {
-		if err := child.Process.Kill(); err != nil {
+		if err := child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("killing a webhook: %w", err)
 		}
 		w.ended <- <-w.ended // that it was killed is no news
 		return nil
 	}
 	return w, nil
+}
+
+// Terminate asks a webhook that is a process of its own to end, as a kubelet does,
+// and returns its error when it has.
+func (w *Webhook) Terminate() error {
+	if err := w.process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("telling a webhook to end: %w", err)
+	}
+	select {
+	case err := <-w.ended:
+		w.ended <- err
+		return err
+	case <-time.After(time.Minute):
+		return errors.New("the webhook did not end within a minute")
+	}
 }
 
 // AwaitReady waits until the process says that it is ready.

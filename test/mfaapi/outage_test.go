@@ -74,6 +74,9 @@ func TestAPIServerThatHangs(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		s.proxy.Resume()
+		if t.Failed() {
+			t.Logf("log:\n%s", s.logs)
+		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}

@@ -72,13 +72,38 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
 	}
-	if err := setup(ctx, mgr, o); err != nil {
+	serving := &webhook.Server{Leaving: ctx.Done(), Linger: o.ShutdownDelay, Log: log.WithName("server")}
+	if err := setup(ctx, mgr, o, serving); err != nil {
 		return err
 	}
-	return mgr.Start(ctx)
+	// The server ends first: what its answers rest on has to outlive them.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	context.AfterFunc(ctx, func() {
+		if !serving.Listening() {
+			end()
+		}
+	})
+	if err := mgr.Add(first{serving, end}); err != nil {
+		return fmt.Errorf("adding the server: %w", err)
+	}
+	return mgr.Start(life)
 }
 
-func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
+// first is the server that ends before everything else.
+type first struct {
+	*webhook.Server
+	end func()
+}
+
+// Start implements manager.Runnable.
+func (f first) Start(ctx context.Context) error {
+	defer f.end()
+	return f.Server.Start(ctx)
+}
+
+// setup adds everything to mgr but the server, and says what that serves.
+func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook, serving *webhook.Server) error {
 	keeper := &certificates.Keeper{
 		Client:        mgr.GetClient(),
 		Secret:        types.NamespacedName{Namespace: o.Namespace, Name: o.CertificateSecret},
@@ -135,12 +160,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook) error {
 	for name, check := range ready {
 		checks[name] = func(*http.Request) error { return check() }
 	}
-	serving := &webhook.Server{
-		Address: o.Address, Certificate: keeper.Certificate, ClientCAs: authorities, Handler: callers.Problems(mux), Log: mgr.GetLogger().WithName("server"),
-	}
-	if err := mgr.Add(serving); err != nil {
-		return fmt.Errorf("adding the server: %w", err)
-	}
+	serving.Address, serving.Certificate, serving.ClientCAs, serving.Handler = o.Address, keeper.Certificate, authorities, callers.Problems(mux)
 	if o.DoorbellAddress != "0" {
 		if err := zitadelevents.Setup(ctx, mgr, o.Namespace, o.DoorbellAddress); err != nil {
 			return err
