@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/onsi/gomega"
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/totp"
 
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/mfa/mfatest"
@@ -24,6 +22,9 @@ const atOnce = 16
 type armed struct {
 	name   string
 	proofs map[string]object // by method: the body of a verification
+	codes  []any             // all recovery codes
+	seed   seed
+	step   int64 // that enrolled it
 }
 
 // arm registers users, and has each hold a code of the next time step, an
@@ -48,13 +49,8 @@ func (w *world) armOne(name string) armed {
 	w.app.register(name)
 	started := w.app.about(http.MethodPost, name, "/enrolments", object{"method": "TOTP"})
 	w.Expect(started.status).To(gomega.Equal(http.StatusCreated), started.raw)
-	step := time.Now().Unix() / 30
-	code := func(step int64) string {
-		text, err := totp.GenerateCodeCustom(started.text("secret"), time.Unix(step*30, 0), totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
-		w.Expect(err).NotTo(gomega.HaveOccurred())
-		return text
-	}
-	confirmed := w.app.about(http.MethodPost, name, "/enrolments/confirm", object{"token": started.text("token"), "code": code(step)})
+	step, app := time.Now().Unix()/30, seed(started.text("secret"))
+	confirmed := w.app.about(http.MethodPost, name, "/enrolments/confirm", object{"token": started.text("token"), "code": app.at(step)})
 	w.Expect(confirmed.status).To(gomega.Equal(http.StatusCreated), confirmed.raw)
 	session := confirmed.text("session", "token")
 
@@ -64,10 +60,10 @@ func (w *world) armOne(name string) armed {
 	codes, _ := issued.of("codes").([]any)
 	return armed{name, map[string]object{
 		// That of the next step is good from now on and for half a minute at least.
-		"TOTP":          {"method": "TOTP", "code": code(step + 1)},
+		"TOTP":          {"method": "TOTP", "code": app.at(step + 1)},
 		"RecoveryCodes": {"method": "RecoveryCodes", "code": codes[0]},
 		"WebAuthn":      w.app.assertion(name, key),
-	}}
+	}, codes, app, step}
 }
 
 // enrolKey gives a user a security key.
@@ -99,6 +95,11 @@ func (a *app) assertion(user string, key *mfatest.Authenticator, change ...func(
 	a.w.t.Helper()
 	challenge := a.about(http.MethodPost, user, "/challenges", object{"method": "WebAuthn"})
 	a.w.Expect(challenge.status).To(gomega.Equal(http.StatusCreated), challenge.raw)
+	return answerTo(challenge, key, change...)
+}
+
+// answerTo answers a challenge, as the body of a verification.
+func answerTo(challenge answer, key *mfatest.Authenticator, change ...func(*mfatest.Ceremony)) object {
 	return object{"method": "WebAuthn", "challenge": challenge.text("token"), "response": json.RawMessage(key.Get(options(challenge), change...))}
 }
 

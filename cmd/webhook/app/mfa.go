@@ -31,7 +31,7 @@ const longestSession = 366 * 24 * time.Hour
 
 // setupMFA makes what answers applications and browsers, by the patterns of
 // http.ServeMux, and returns what has to be ready.
-func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger, guard callers.Guard) (map[string]http.Handler, map[string]func() error, error) {
+func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers *ledgers, guard callers.Guard) (map[string]http.Handler, map[string]func() error, error) {
 	log := mgr.GetLogger()
 	secrets, err := kube.Secrets(mgr.GetConfig())
 	if err != nil {
@@ -56,7 +56,8 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	if err != nil {
 		return nil, nil, err
 	}
-	runnables := []manager.Runnable{keys, signer, vault}
+	opened := &opening{ledgers: ledgers, cache: mgr.GetCache(), served: vault.Serves, log: log.WithName("ledgers")}
+	runnables := []manager.Runnable{keys, signer, vault, opened}
 	var makes *fidometadata.Metadata
 	if file := o.MFA.FIDOMetadataFile; file != "" {
 		if makes, err = fidometadata.Open(fidometadata.Config{File: file, Clock: time.Now, Log: log.WithName("fidometadata")}); err != nil {
@@ -113,7 +114,7 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 		routes[prefix] = answering
 	}
 	return routes, map[string]func() error{
-		"sealing-keys": keys.Check, "session-keys": signer.Check, "credentials": vault.Check,
+		"sealing-keys": keys.Check, "session-keys": signer.Check, "credentials": vault.Check, "ledgers": opened.Check,
 	}, nil
 }
 

@@ -181,7 +181,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options.Webhook, serving *we
 
 // answerCallers has mux answer those who come with a Kubernetes token, and returns
 // what has to be ready for that.
-func answerCallers(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers mfa.Ledger, mux *http.ServeMux) (map[string]func() error, error) {
+func answerCallers(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers *ledgers, mux *http.ServeMux) (map[string]func() error, error) {
 	if len(o.MFA.Namespaces) == 0 && o.NeoSCNamespace == "" {
 		return nil, nil
 	}
