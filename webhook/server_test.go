@@ -116,6 +116,59 @@ func TestStrangersAreRefusedWhereCallersHaveCertificates(t *testing.T) {
 	}
 }
 
+// Whoever has not heard yet that a replica goes is answered as ever, and comes back by
+// another connection; then it ends by itself.
+func TestLeavingServesOnForAWhile(t *testing.T) {
+	leaving := make(chan struct{})
+	s := &webhook.Server{Leaving: leaving, Linger: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "answer")
+	})}
+	client, url, stop := start(t, s)
+	get := func() (answer string, last bool) {
+		t.Helper()
+		resp, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close() //nolint:errcheck // it was read
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body), resp.Close
+	}
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = false // where an answer shows that it is the last
+	if answer, last := get(); answer != "answer" || last {
+		t.Errorf("before: %q, the last %t", answer, last)
+	}
+	close(leaving)
+	for s.Check(nil) == nil {
+		time.Sleep(time.Millisecond) // a probe sees it at some time
+	}
+	for range 2 {
+		if answer, last := get(); answer != "answer" || !last {
+			t.Errorf("while it leaves: %q, the last %t", answer, last)
+		}
+	}
+	if !s.Listening() {
+		t.Error("it has ended")
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+
+	leaving = make(chan struct{})
+	s = &webhook.Server{Leaving: leaving, Linger: time.Millisecond, Handler: http.NotFoundHandler()}
+	_, _, stop = start(t, s)
+	close(leaving)
+	for s.Listening() {
+		time.Sleep(time.Millisecond)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Who is being answered gets the answer.
 func TestEndWaitsForRequestsUnderWay(t *testing.T) {
 	arrived, goOn := make(chan bool), make(chan bool)

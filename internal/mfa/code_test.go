@@ -241,6 +241,39 @@ func TestACodeThatCannotBeSent(t *testing.T) {
 	}
 }
 
+// impatient is a gateway during whose work everybody leaves.
+type impatient struct {
+	mfa.Courier
+	leave func()
+}
+
+func (i impatient) Send(ctx context.Context, m mfa.Message) error {
+	i.leave()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return i.Courier.Send(ctx, m)
+}
+
+// What is recorded as sent is sent, and what became of it is recorded.
+func TestACodeIsSentThoughNobodyWaits(t *testing.T) {
+	w := newWorld(t)
+	w.enrolAddress(mfa.Email)
+	before := len(w.courier.Sent())
+	for _, fails := range []error{nil, errors.New("550 no such mailbox")} {
+		w.advance(time.Minute)
+		ctx, leave := context.WithCancel(t.Context())
+		w.courier.Fail(fails)
+		w.Courier = impatient{w.courier, leave}
+		_, err := w.StartChallenge(ctx, w.alice, w.rules, mfa.ChallengeRequest{Method: mfa.Email, From: w.from})
+		if fails != nil {
+			w.want("the gateway refuses", err, mfa.ErrUnavailable, audit.Failed, mfa.ReasonNotDelivered)
+		} else if err != nil || len(w.courier.Sent()) != before+1 {
+			t.Errorf("%v, and %d were sent", err, len(w.courier.Sent())-before)
+		}
+	}
+}
+
 func TestAnAddressIsShownHidden(t *testing.T) {
 	w := newWorld(t)
 	for m, want := range map[mfa.Method]string{mfa.Email: "a…@example.com", mfa.SMS: "…01"} {
