@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -261,7 +262,7 @@ func TestACodeIsSentThoughNobodyWaits(t *testing.T) {
 	w.enrolAddress(mfa.Email)
 	before := len(w.courier.Sent())
 	for _, fails := range []error{nil, errors.New("550 no such mailbox")} {
-		w.advance(time.Minute)
+		w.clock.Move(time.Minute)
 		ctx, leave := context.WithCancel(t.Context())
 		w.courier.Fail(fails)
 		w.Courier = impatient{w.courier, leave}
