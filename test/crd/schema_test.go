@@ -1,10 +1,12 @@
 package crd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -27,29 +29,42 @@ func (p property) isSelector() bool {
 	return labels && expressions
 }
 
-// crds reads every CRD of the project.
+// crds returns every CRD of the project.
 func crds(t *testing.T) []apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
-	root, err := controlplane.Root()
+	all, err := readCRDs()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
+}
+
+// readCRDs reads them once: the race detector takes most of a second to do so, and
+// there are some hundred cases.
+var readCRDs = sync.OnceValues(func() ([]apiextensionsv1.CustomResourceDefinition, error) {
+	root, err := controlplane.Root()
+	if err != nil {
+		return nil, err
+	}
 	files, err := filepath.Glob(filepath.Join(root, "config", "crd", "bases", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no CRDs: %v", err)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("there are no CRDs in %s", root)
 	}
 	all := make([]apiextensionsv1.CustomResourceDefinition, len(files))
 	for i, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if err := yaml.UnmarshalStrict(text, &all[i]); err != nil {
-			t.Fatalf("%s: %v", file, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	return all
-}
+	return all, nil
+})
 
 func crdOf(t *testing.T, kind string) apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
