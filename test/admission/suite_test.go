@@ -5,10 +5,7 @@ package admission
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/policy"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
@@ -45,68 +41,20 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := cluster.env.Stop(); err == nil {
-			err = stopErr
+	harness.Main(m, func(ctx context.Context, c *harness.Cluster) error {
+		cluster.env, cluster.client, cluster.kubeconfig, cluster.logs = c.Env, c.Client, c.Kubeconfig, c.Logs
+		stop, err := harness.StartManager(c.Env, c.Logs, "--resync=1s", "--probe=2s")
+		if err != nil {
+			return err
 		}
-	}()
-	if cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	ctx := context.Background()
-	if err := cluster.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-	dir, err := os.MkdirTemp("", "admission")
-	if err != nil {
-		return 1, fmt.Errorf("making a temporary folder: %w", err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	cluster.kubeconfig = filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(cluster.kubeconfig, cluster.env.KubeConfig, 0o600); err != nil {
-		return 1, fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-
-	cluster.logs = &harness.Recorder{}
-	stopManager, err := harness.StartManager(cluster.env, cluster.logs, "--resync=1s", "--probe=2s")
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := stopManager(); err == nil {
-			err = stopErr
+		c.AtEnd(stop)
+		replicas, err := c.RunWebhooks(ctx, 1, c.Kubeconfig, "--log-level=debug")
+		if err != nil {
+			return err
 		}
-	}()
-	if err := harness.InstallWebhook(ctx, cluster.client); err != nil {
-		return 1, err
-	}
-	if cluster.webhook, err = harness.StartWebhook(cluster.kubeconfig, cluster.logs, "--log-level=debug"); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := cluster.webhook.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
-	if err := cluster.webhook.AwaitReady(ctx); err != nil {
-		return 1, fmt.Errorf("%w; log:\n%s", err, cluster.logs)
-	}
-	if err := harness.Redirect(ctx, cluster.client, cluster.webhook.URL); err != nil {
-		return 1, fmt.Errorf("redirecting the API server: %w", err)
-	}
-	return run(), nil
+		cluster.webhook = replicas[0]
+		return nil
+	})
 }
 
 // world is one test's own namespace, and a client that hears warnings.

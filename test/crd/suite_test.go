@@ -6,15 +6,14 @@
 package crd
 
 import (
+	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -26,33 +25,17 @@ var api client.Client
 var stored client.Client
 
 func TestMain(m *testing.M) {
-	code, err := withAPIServer(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withAPIServer(run func() int) (code int, err error) {
-	env, err := controlplane.Start()
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := env.Stop(); err == nil {
-			err = stopErr
+	harness.Main(m, func(_ context.Context, c *harness.Cluster) (err error) {
+		config := rest.CopyConfig(c.Env.Config)
+		config.QPS = -1 // the API server paces us
+		// A client that warns of nothing: what it has to say is an error here.
+		config.WarningHandler = rest.NoWarnings{}
+		if api, err = client.New(config, client.Options{Scheme: harness.Scheme, DryRun: ptr.To(true)}); err != nil {
+			return fmt.Errorf("making a client: %w", err)
 		}
-	}()
-	config := rest.CopyConfig(env.Config)
-	config.QPS = -1 // the API server paces us
-	// A client that warns of nothing: what it has to say is an error here.
-	config.WarningHandler = rest.NoWarnings{}
-	if api, err = client.New(config, client.Options{Scheme: harness.Scheme, DryRun: ptr.To(true)}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	if stored, err = client.New(config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	return run(), nil
+		if stored, err = client.New(config, client.Options{Scheme: harness.Scheme}); err != nil {
+			return fmt.Errorf("making a client: %w", err)
+		}
+		return nil
+	})
 }

@@ -1,4 +1,5 @@
-// Package harness starts the real manager inside a test's process.
+// Package harness gives suites a cluster, runs the real manager and webhook on it inside
+// a test's process, and reads what they leave behind.
 package harness
 
 import (

@@ -5,15 +5,10 @@ package integration
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -36,50 +31,28 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := cluster.env.Stop(); err == nil {
-			err = stopErr
+	harness.Main(m, func(ctx context.Context, c *harness.Cluster) (err error) {
+		cluster.env, cluster.client, cluster.logs = c.Env, c.Client, c.Logs
+		if err := harness.InstallDoorbell(ctx, c.Client); err != nil {
+			return err
 		}
-	}()
-	cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme})
-	if err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}
-	if err := cluster.client.Create(context.Background(), namespace); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-
-	if err := harness.InstallDoorbell(context.Background(), cluster.client); err != nil {
-		return 1, err
-	}
-	cluster.logs = &harness.Recorder{}
-	for _, at := range []*string{&cluster.metrics, &cluster.health} {
-		if *at, err = controlplane.FreeAddress(); err != nil {
-			return 1, err
+		for _, at := range []*string{&cluster.metrics, &cluster.health} {
+			if *at, err = controlplane.FreeAddress(); err != nil {
+				return err
+			}
 		}
-	}
-	if err := startManager(); err != nil {
-		return 1, err
-	}
-	var stopBell func() error
-	if cluster.bell, stopBell, err = harness.StartDoorbell(cluster.env.Config, logr.Discard()); err != nil {
-		return 1, err
-	}
-	code = run()
-	return code, errors.Join(cluster.stop(), stopBell())
+		if err := startManager(); err != nil {
+			return err
+		}
+		c.AtEnd(func() error { return cluster.stop() }) // whichever runs then
+		bell, stop, err := harness.StartDoorbell(c.Env.Config, logr.Discard())
+		if err != nil {
+			return err
+		}
+		cluster.bell = bell
+		c.AtEnd(stop)
+		return nil
+	})
 }
 
 func startManager() (err error) {

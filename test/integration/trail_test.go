@@ -19,8 +19,8 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // heardWorld is a world whose events are followed, from now on.
@@ -45,20 +45,14 @@ func (w *world) restart() {
 // chain. It returns the records about the world's connection.
 func (w *world) trail(namespace string) []audit.Record {
 	w.t.Helper()
-	store, err := ledger.NewStore(cluster.env.Config, nil)
-	w.Expect(err).NotTo(HaveOccurred())
-	start, err := ledger.Oldest(w.ctx, store, namespace)
-	w.Expect(err).NotTo(HaveOccurred())
-	var records []audit.Record
-	_, err = ledger.ReadAll(w.ctx, store, namespace, start, func(b audit.Batch) error {
-		for _, r := range b.Records {
-			if r.Origin != nil && strings.HasPrefix(r.Origin.Aggregate, w.connection+"/") {
-				records = append(records, r)
-			}
-		}
-		return nil
-	})
+	all, err := harness.Trail(w.ctx, cluster.env.Config, namespace)
 	w.Expect(err).NotTo(HaveOccurred(), "the ledger must be intact")
+	var records []audit.Record
+	for _, r := range all {
+		if r.Origin != nil && strings.HasPrefix(r.Origin.Aggregate, w.connection+"/") {
+			records = append(records, r)
+		}
+	}
 	return records
 }
 

@@ -6,23 +6,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // cluster is the control plane all tests of the package share. Tests keep apart
@@ -33,37 +29,10 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	dir, err := os.MkdirTemp("", "ledger-test-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	for _, name := range []string{"etcd", "apiserver"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			return 1, err
-		}
-	}
-	if cluster.env, err = controlplane.Start(controlplane.Durable(dir)); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, cluster.env.Stop()) }()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return 1, err
-	}
-	if cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: scheme}); err != nil {
-		return 1, err
-	}
-	return run(), nil
+	harness.Main(m, func(_ context.Context, c *harness.Cluster) error {
+		cluster.env, cluster.client = c.Env, c.Client
+		return nil
+	}, harness.Durable)
 }
 
 var namespaces atomic.Int32

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -204,7 +205,7 @@ func TestOnceWhateverIsKilled(t *testing.T) {
 			}
 			kills++
 			for ready := false; !ready && ctx.Err() == nil; { // without an API server it does not get far
-				next, err := harness.ForkWebhook(s.kubeconfig, s.logs, append(flags(i), fmt.Sprintf("--pod-name=webhook-%d-%d", i, generation))...)
+				next, err := harness.ForkWebhook(s.kubeconfig, s.logs, append(slices.Clone(flags), fmt.Sprintf("--pod-name=webhook-%d-%d", i, generation))...)
 				if err != nil {
 					t.Error(err)
 					return
@@ -236,7 +237,7 @@ func TestOnceWhateverIsKilled(t *testing.T) {
 		next := current[i].Load()
 		if !next.Ready(w.ctx) {
 			w.Expect(next.Stop()).To(gomega.Succeed())
-			next, err = harness.ForkWebhook(s.kubeconfig, s.logs, append(flags(i), fmt.Sprintf("--pod-name=webhook-%d-last", i))...)
+			next, err = harness.ForkWebhook(s.kubeconfig, s.logs, append(slices.Clone(flags), fmt.Sprintf("--pod-name=webhook-%d-last", i))...)
 			w.Expect(err).NotTo(gomega.HaveOccurred())
 			current[i].Store(next)
 			w.Expect(next.AwaitReady(w.ctx)).To(gomega.Succeed())

@@ -28,7 +28,7 @@ func TestALostLedgerMakesNobodyNew(t *testing.T) {
 
 	// Who runs still knows. Who starts afterwards begins a new ledger.
 	logs := &harness.Recorder{}
-	webhook, err := harness.StartWebhook(cluster.kubeconfig, logs, flags(replicas)...)
+	webhook, err := harness.StartWebhook(cluster.kubeconfig, logs, flags...)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	t.Cleanup(func() {
 		if err := webhook.Stop(); err != nil {

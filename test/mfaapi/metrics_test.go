@@ -3,6 +3,7 @@ package mfaapi
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestMetricsTellWhatTheLedgerHolds(t *testing.T) {
 	w := newWorld(t)
 	address, err := controlplane.FreeAddress()
 	w.Expect(err).NotTo(gomega.HaveOccurred())
-	replica, err := harness.ForkWebhook(w.site.kubeconfig, w.site.logs, append(flags(7), "--metrics-bind-address="+address)...)
+	replica, err := harness.ForkWebhook(w.site.kubeconfig, w.site.logs, slices.Concat(flags, []string{"--metrics-bind-address=" + address})...)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	defer func() { w.Expect(replica.Stop()).To(gomega.Succeed()) }()
 	w.Expect(replica.AwaitReady(w.ctx)).To(gomega.Succeed())

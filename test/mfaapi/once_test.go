@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -173,7 +174,8 @@ func TestOnceWhileReplicasAreKilled(t *testing.T) {
 		byMortal atomic.Int64
 	)
 	boot := func() {
-		p, err := harness.ForkWebhook(w.site.kubeconfig, w.site.logs, flags(9)...)
+		// It keeps its name, as a container that is started again does.
+		p, err := harness.ForkWebhook(w.site.kubeconfig, w.site.logs, slices.Concat(flags, []string{"--pod-name=mortal"})...)
 		if err == nil {
 			err = p.AwaitReady(w.ctx)
 		}

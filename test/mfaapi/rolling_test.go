@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,7 +178,7 @@ func TestRollingRestart(t *testing.T) {
 	for i, old := range s.replicas {
 		before := under.right.Load()
 		w.Expect(endManager()).To(gomega.Succeed())
-		replacement, err := harness.ForkWebhook(s.kubeconfig, s.logs, append(flags(10+i), "--shutdown-delay=3s")...)
+		replacement, err := harness.ForkWebhook(s.kubeconfig, s.logs, append(slices.Clone(flags), "--shutdown-delay=3s")...)
 		w.Expect(err).NotTo(gomega.HaveOccurred())
 		t.Cleanup(func() {
 			if err := replacement.Stop(); err != nil {

@@ -15,8 +15,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -37,13 +35,12 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
 const replicas = 3
 
-// site is a control plane with replicas of the webhook.
+// site is a cluster with replicas of the webhook.
 type site struct {
 	env        *envtest.Environment
 	client     client.Client
@@ -72,112 +69,61 @@ func TestMain(m *testing.M) {
 	if code, child := harness.RunIfChild(); child {
 		os.Exit(code)
 	}
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	harness.Main(m, func(ctx context.Context, c *harness.Cluster) (err error) {
+		if cluster, err = newSite(ctx, c, layout{replicas: replicas}); err != nil {
+			return err
+		}
+		c.AtEnd(func() error { return canaries.check(context.Background(), cluster) })
+		return nil
+	}, harness.Durable)
 }
 
-func withCluster(run func() int) (code int, err error) {
-	s, stop, err := startSite(layout{replicas: replicas})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	cluster = s
-	code = run()
-	return code, canaries.check(context.Background(), s)
-}
-
-// flags are those of every replica.
-func flags(n int) []string {
-	return []string{
-		"--log-level=debug", "--pod-name=webhook-" + strconv.Itoa(n),
-		"--mfa-namespace=*", "--webauthn-rp-id=example.com", "--webauthn-origin=" + origin,
-	}
-}
-
-const origin = "https://login.example.com"
-
-// startSite starts a control plane that can be stopped and started, and replicas.
+// startSite starts a control plane of its own, that can be stopped and started, with
+// replicas.
 func startSite(l layout) (s *site, stop func() error, err error) {
-	s = &site{logs: &harness.Recorder{}}
-	var ends []func() error
-	stop = func() error {
-		var errs []error
-		for _, end := range slices.Backward(ends) {
-			errs = append(errs, end())
-		}
-		return errors.Join(errs...)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("%w; log:\n%s", err, s.logs), stop())
-		}
-	}()
-	dir, err := os.MkdirTemp("", "mfaapi")
-	if err != nil {
-		return nil, stop, fmt.Errorf("making a temporary folder: %w", err)
-	}
-	ends = append(ends, func() error { return os.RemoveAll(dir) })
-	for _, name := range []string{"etcd", "apiserver"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			return nil, stop, fmt.Errorf("making a temporary folder: %w", err)
-		}
-	}
-	configure := []func(*envtest.Environment){controlplane.Durable(dir)}
+	options := []harness.Option{harness.Durable}
 	if l.configure != nil {
-		configure = append(configure, l.configure)
+		options = append(options, func(_ string, env *envtest.Environment) { l.configure(env) })
 	}
-	if s.env, err = controlplane.Start(configure...); err != nil {
-		return nil, stop, err
+	c, err := harness.StartCluster(options...)
+	if err != nil {
+		return nil, nil, err
 	}
-	ends = append(ends, s.env.Stop)
-	config := s.env.KubeConfig
+	if s, err = newSite(context.Background(), c, l); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%w; log:\n%s", err, c.Logs), c.Stop())
+	}
+	return s, c.Stop, nil
+}
+
+// newSite runs replicas on a cluster.
+func newSite(ctx context.Context, c *harness.Cluster, l layout) (*site, error) {
+	s := &site{env: c.Env, client: c.Client, logs: c.Logs, kubeconfig: c.Kubeconfig}
 	if l.proxied {
 		serving := s.env.ControlPlane.GetAPIServer().SecureServing
 		direct := net.JoinHostPort(serving.Address, serving.Port)
+		var err error
 		if s.proxy, err = harness.StartProxy(direct); err != nil {
-			return nil, stop, err
+			return nil, err
 		}
-		ends = append(ends, s.proxy.Close)
-		config = bytes.ReplaceAll(config, []byte(direct), []byte(s.proxy.Address))
+		c.AtEnd(s.proxy.Close)
+		config := bytes.ReplaceAll(s.env.KubeConfig, []byte(direct), []byte(s.proxy.Address))
+		if err := os.WriteFile(s.kubeconfig, config, 0o600); err != nil {
+			return nil, fmt.Errorf("writing the kubeconfig: %w", err)
+		}
 	}
-	if s.client, err = client.New(s.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return nil, stop, fmt.Errorf("making a client: %w", err)
-	}
-	ctx := context.Background()
-	if err := s.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}); err != nil {
-		return nil, stop, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-	s.kubeconfig = filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(s.kubeconfig, config, 0o600); err != nil {
-		return nil, stop, fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	if err := harness.InstallWebhook(ctx, s.client); err != nil {
-		return nil, stop, err
-	}
-	run := harness.StartWebhook
+	run := c.RunWebhooks
 	if l.forked {
-		run = harness.ForkWebhook
+		run = c.ForkWebhooks
 	}
-	for i := range l.replicas {
-		w, err := run(s.kubeconfig, s.logs, append(flags(i), l.flags...)...)
-		if err != nil {
-			return nil, stop, err
-		}
-		ends = append(ends, w.Stop)
-		s.replicas = append(s.replicas, w)
-	}
-	for _, w := range s.replicas {
-		if err := w.AwaitReady(ctx); err != nil {
-			return nil, stop, err
-		}
-	}
-	return s, stop, harness.Redirect(ctx, s.client, s.replicas[0].URL)
+	var err error
+	s.replicas, err = run(ctx, l.replicas, s.kubeconfig, append(slices.Clone(flags), l.flags...)...)
+	return s, err
 }
+
+// flags are those of every replica.
+var flags = []string{"--log-level=debug", "--mfa-namespace=*", "--webauthn-rp-id=example.com", "--webauthn-origin=" + origin}
+
+const origin = "https://login.example.com"
 
 // world is one test's own namespace, with an application in it.
 type world struct {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,7 +34,6 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/controlplane"
-	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -53,66 +51,32 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, cluster.env.Stop()) }()
-	if cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	ctx := context.Background()
-	if err := cluster.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-	if err := harness.InstallWebhook(ctx, cluster.client); err != nil {
-		return 1, err
-	}
-	for _, file := range []string{
-		"rbac/webhook_service_account.yaml", "rbac/webhook_role.yaml", "rbac/webhook_role_binding.yaml",
-		"neosc/role.yaml", "neosc/role_binding.yaml", "neosc/policies_role.yaml", "neosc/policies_role_binding.yaml",
-	} {
-		if err := install(ctx, file); err != nil {
-			return 1, err
+	harness.Main(m, func(ctx context.Context, c *harness.Cluster) error {
+		cluster.env, cluster.client, cluster.logs = c.Env, c.Client, c.Logs
+		for _, file := range []string{
+			"rbac/webhook_service_account.yaml", "rbac/webhook_role.yaml", "rbac/webhook_role_binding.yaml",
+			"neosc/role.yaml", "neosc/role_binding.yaml", "neosc/policies_role.yaml", "neosc/policies_role_binding.yaml",
+		} {
+			if err := install(ctx, file); err != nil {
+				return err
+			}
 		}
-	}
-	dir, err := os.MkdirTemp("", "neoscapi")
-	if err != nil {
-		return 1, fmt.Errorf("making a temporary folder: %w", err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := writeKubeconfig(ctx, kubeconfig); err != nil {
-		return 1, err
-	}
-	cluster.logs = &harness.Recorder{}
-	var replicas []*harness.Webhook
-	for range 2 {
-		w, err := harness.StartWebhook(kubeconfig, cluster.logs, "--neosc-namespace="+namespace)
+		dir, err := os.MkdirTemp("", "neoscapi")
 		if err != nil {
-			return 1, err
+			return fmt.Errorf("making a temporary folder: %w", err)
 		}
-		defer func() { err = errors.Join(err, w.Stop()) }()
-		replicas = append(replicas, w)
-	}
-	for _, w := range replicas {
-		if err := w.AwaitReady(ctx); err != nil {
-			return 1, fmt.Errorf("%w; log:\n%s", err, cluster.logs)
+		c.AtEnd(func() error { return os.RemoveAll(dir) })
+		kubeconfig := filepath.Join(dir, "kubeconfig")
+		if err := writeKubeconfig(ctx, kubeconfig); err != nil {
+			return err
 		}
-	}
-	cluster.asked = replicas[0]
-	if err := harness.Redirect(ctx, cluster.client, replicas[1].URL); err != nil {
-		return 1, fmt.Errorf("redirecting the API server: %w", err)
-	}
-	return run(), nil
+		replicas, err := c.RunWebhooks(ctx, 2, kubeconfig, "--neosc-namespace="+namespace)
+		if err != nil {
+			return err
+		}
+		cluster.asked = replicas[0]
+		return nil
+	})
 }
 
 // install applies a file of config/.
@@ -235,25 +199,19 @@ func (w *world) changes(name string) func() []string {
 		if len(begun.Items) == 0 {
 			return []string{} // nothing has been recorded yet
 		}
-		store, err := ledger.NewStore(cluster.env.Config, nil)
-		w.Expect(err).NotTo(gomega.HaveOccurred())
-		start, err := ledger.Oldest(w.ctx, store, namespace)
-		w.Expect(err).NotTo(gomega.HaveOccurred())
-		lines := []string{}
-		_, err = ledger.ReadAll(w.ctx, store, namespace, start, func(b audit.Batch) error {
-			for _, r := range b.Records {
-				if r.Action != audit.PolicyChanged || r.Reason != "Updated" || r.Subject != namespace+"/"+name {
-					continue
-				}
-				line := r.Actor + ":"
-				for _, d := range r.Details {
-					line += fmt.Sprintf(" %s %s -> %s", d.Name, d.Old, d.Value)
-				}
-				lines = append(lines, line)
-			}
-			return nil
-		})
+		records, err := harness.Trail(w.ctx, cluster.env.Config, namespace, audit.PolicyChanged)
 		w.Expect(err).NotTo(gomega.HaveOccurred(), "the ledger must be intact")
+		lines := []string{}
+		for _, r := range records {
+			if r.Reason != "Updated" || r.Subject != namespace+"/"+name {
+				continue
+			}
+			line := r.Actor + ":"
+			for _, d := range r.Details {
+				line += fmt.Sprintf(" %s %s -> %s", d.Name, d.Old, d.Value)
+			}
+			lines = append(lines, line)
+		}
 		return lines
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -49,7 +48,7 @@ var site struct {
 	config  *rest.Config
 	client  client.Client
 	url     string // of the webhook, which is also the page's origin
-	logs    harness.Recorder
+	logs    *harness.Recorder
 	browser context.Context
 }
 
@@ -62,67 +61,27 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "CHROMIUM=none: the enrolment page is not looked at")
 		os.Exit(0)
 	}
-	code, err := withSite(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withSite(run func() int) (code int, err error) {
-	ctx := context.Background()
-	env, err := controlplane.Start()
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, env.Stop()) }()
-	site.config = env.Config
-	if site.client, err = client.New(env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	if err := site.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-	if err := harness.InstallWebhook(ctx, site.client); err != nil {
-		return 1, err
-	}
-	dir, err := os.MkdirTemp("", "pages")
-	if err != nil {
-		return 1, fmt.Errorf("making a temporary folder: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(kubeconfig, env.KubeConfig, 0o600); err != nil {
-		return 1, fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	address, err := controlplane.FreeAddress()
-	if err != nil {
-		return 1, err
-	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return 1, fmt.Errorf("reading an address: %w", err)
-	}
-	site.url = "https://localhost:" + port
-	webhook, err := harness.StartWebhook(kubeconfig, &site.logs, "--bind-address="+address, "--log-level=debug", "--mfa-namespace=*",
-		"--webauthn-rp-id=localhost", "--webauthn-rp-name=ACME", "--mfa-public-url="+site.url)
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, webhook.Stop()) }()
-	if err := webhook.AwaitReady(ctx); err != nil {
-		return 1, fmt.Errorf("%w; log:\n%s", err, site.logs.String())
-	}
-	if err := harness.Redirect(ctx, site.client, site.url); err != nil {
-		return 1, err
-	}
-	stop, err := startBrowser(ctx)
-	if err != nil {
-		return 1, err
-	}
-	defer stop()
-	return run(), nil
+	harness.Main(m, func(ctx context.Context, c *harness.Cluster) error {
+		address, err := controlplane.FreeAddress()
+		if err != nil {
+			return err
+		}
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return fmt.Errorf("reading an address: %w", err)
+		}
+		site.config, site.client, site.logs, site.url = c.Env.Config, c.Client, c.Logs, "https://localhost:"+port
+		if _, err := c.RunWebhooks(ctx, 1, c.Kubeconfig, "--bind-address="+address, "--log-level=debug", "--mfa-namespace=*",
+			"--webauthn-rp-id=localhost", "--webauthn-rp-name=ACME", "--mfa-public-url="+site.url); err != nil {
+			return err
+		}
+		stop, err := startBrowser(ctx)
+		if err != nil {
+			return err
+		}
+		c.AtEnd(func() error { stop(); return nil })
+		return nil
+	})
 }
 
 // startBrowser starts a Chromium that trusts the webhook's certificate, and no other

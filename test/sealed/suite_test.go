@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,10 +20,10 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/sealed"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // cluster is the control plane all tests of the package share. They run one
@@ -36,26 +35,14 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, cluster.env.Stop()) }()
-	if cluster.secrets, err = kube.Secrets(cluster.env.Config); err != nil {
-		return 1, err
-	}
-	if cluster.core, err = corev1client.NewForConfig(cluster.env.Config); err != nil {
-		return 1, err
-	}
-	return run(), nil
+	harness.Main(m, func(_ context.Context, c *harness.Cluster) (err error) {
+		cluster.env = c.Env
+		if cluster.secrets, err = kube.Secrets(c.Env.Config); err != nil {
+			return err
+		}
+		cluster.core, err = corev1client.NewForConfig(c.Env.Config)
+		return err
+	})
 }
 
 var namespaces atomic.Int32

@@ -5,9 +5,7 @@ package steady
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,7 +23,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
 )
@@ -36,35 +33,15 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := cluster.env.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
-	if cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme}); err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}
-	if err := cluster.client.Create(context.Background(), namespace); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-	return run(), nil
+	harness.Main(m, func(_ context.Context, c *harness.Cluster) error {
+		cluster.env, cluster.client = c.Env, c.Client
+		return nil
+	})
 }
 
 const (
-	patience = 30 * time.Second
+	// patience is how long a test waits for something that must come, on a busy machine.
+	patience = time.Minute
 	// counted is how long a census may take: where the follower begins anew after
 	// it was taken, it is taken again a minute later.
 	counted    = 2 * time.Minute

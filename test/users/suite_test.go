@@ -8,8 +8,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -25,8 +23,6 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/controlplane"
-	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
 )
@@ -42,49 +38,26 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(run func() int) (code int, err error) {
-	if cluster.env, err = controlplane.Start(); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := cluster.env.Stop(); err == nil {
-			err = stopErr
+	harness.Main(m, func(_ context.Context, c *harness.Cluster) error {
+		cluster.env, cluster.client, cluster.logs = c.Env, c.Client, c.Logs
+		start := func() (func() error, error) {
+			return harness.StartManager(c.Env, c.Logs, "--resync=12h", "--probe=1h", "--leader-elect=false", "--log-level=debug")
 		}
-	}()
-	cluster.client, err = client.New(cluster.env.Config, client.Options{Scheme: harness.Scheme})
-	if err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: harness.OperatorNamespace}}
-	if err := cluster.client.Create(context.Background(), namespace); err != nil {
-		return 1, fmt.Errorf("creating the operator's namespace: %w", err)
-	}
-	cluster.logs = &harness.Recorder{}
-	start := func() (func() error, error) {
-		return harness.StartManager(cluster.env, cluster.logs, "--resync=12h", "--probe=1h", "--leader-elect=false", "--log-level=debug")
-	}
-	stop, err := start()
-	if err != nil {
-		return 1, err
-	}
-	cluster.restart = func(meanwhile func()) error {
-		if err := stop(); err != nil {
+		stop, err := start()
+		if err != nil {
 			return err
 		}
-		meanwhile()
-		stop, err = start()
-		return err
-	}
-	code = run()
-	return code, stop()
+		c.AtEnd(func() error { return stop() }) // whichever runs then
+		cluster.restart = func(meanwhile func()) error {
+			if err := stop(); err != nil {
+				return err
+			}
+			meanwhile()
+			stop, err = start()
+			return err
+		}
+		return nil
+	})
 }
 
 // patience is how long a test waits for something that must come.
@@ -248,19 +221,11 @@ func (w *world) shows(u *v1alpha1.MFAUser, phase v1alpha1.UserPhase, factors str
 // its chain, and returns the records of these actions as one line each.
 func (w *world) trail(actions ...audit.Action) []string {
 	w.t.Helper()
-	store, err := ledger.NewStore(cluster.env.Config, nil)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	start, err := ledger.Oldest(w.ctx, store, w.name)
-	w.Expect(err).NotTo(gomega.HaveOccurred())
-	var lines []string
-	_, err = ledger.ReadAll(w.ctx, store, w.name, start, func(b audit.Batch) error {
-		for _, r := range b.Records {
-			if slices.Contains(actions, r.Action) {
-				lines = append(lines, fmt.Sprintf("%s %s %s by %s", r.Action, r.Outcome, r.Subject, r.Actor))
-			}
-		}
-		return nil
-	})
+	records, err := harness.Trail(w.ctx, cluster.env.Config, w.name, actions...)
 	w.Expect(err).NotTo(gomega.HaveOccurred(), "the ledger must be intact")
+	var lines []string
+	for _, r := range records {
+		lines = append(lines, fmt.Sprintf("%s %s %s by %s", r.Action, r.Outcome, r.Subject, r.Actor))
+	}
 	return lines
 }
