@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -44,6 +46,9 @@ func Durable(dir string, env *envtest.Environment) { controlplane.Durable(dir)(e
 // share, runs them, ends everything, and exits. What does not start or end as it should
 // fails the suite, and is named.
 func Main(m *testing.M, prepare func(context.Context, *Cluster) error, options ...Option) {
+	// Gomega asks a hundred times a second, which is what most of an API server's time
+	// would go into.
+	gomega.SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	code, err := runOn(m.Run, prepare, options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
