@@ -46,15 +46,15 @@ func Durable(dir string, env *envtest.Environment) { controlplane.Durable(dir)(e
 // share, runs them, ends everything, and exits. What does not start or end as it should
 // fails the suite, and is named.
 func Main(m *testing.M, prepare func(context.Context, *Cluster) error, options ...Option) {
-	// Gomega asks a hundred times a second, which is what most of an API server's time
-	// would go into.
+	// Gomega asks a hundred times a second, which was two fifths of what a suite cost the
+	// machine.
 	gomega.SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	code, err := runOn(m.Run, prepare, options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // it stands for TestMain, which ends the process
 }
 
 func runOn(run func() int, prepare func(context.Context, *Cluster) error, options []Option) (code int, err error) {
@@ -71,21 +71,23 @@ func runOn(run func() int, prepare func(context.Context, *Cluster) error, option
 
 // StartCluster is for a test that needs one of its own, which it stops. A suite's
 // comes from Main.
-func StartCluster(options ...Option) (c *Cluster, err error) {
-	c = &Cluster{Logs: &Recorder{}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.Stop())
-		}
-	}()
+func StartCluster(options ...Option) (*Cluster, error) {
+	c := &Cluster{Logs: &Recorder{}}
+	if err := c.start(options); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(options []Option) error {
 	dir, err := os.MkdirTemp("", "cluster-")
 	if err != nil {
-		return nil, fmt.Errorf("making a temporary folder: %w", err)
+		return fmt.Errorf("making a temporary folder: %w", err)
 	}
 	c.AtEnd(func() error { return os.RemoveAll(dir) })
 	for _, name := range []string{"etcd", "apiserver"} { // for Durable
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			return nil, fmt.Errorf("making a temporary folder: %w", err)
+			return fmt.Errorf("making a temporary folder: %w", err)
 		}
 	}
 	if c.Env, err = controlplane.Start(func(env *envtest.Environment) {
@@ -93,21 +95,21 @@ func StartCluster(options ...Option) (c *Cluster, err error) {
 			o(dir, env)
 		}
 	}); err != nil {
-		return nil, err
+		return err
 	}
 	c.AtEnd(c.Env.Stop)
 	if c.Client, err = client.New(c.Env.Config, client.Options{Scheme: Scheme}); err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("making a client: %w", err)
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: OperatorNamespace}}
 	if err := c.Client.Create(context.Background(), namespace); err != nil {
-		return nil, fmt.Errorf("creating the operator's namespace: %w", err)
+		return fmt.Errorf("creating the operator's namespace: %w", err)
 	}
 	c.Kubeconfig = filepath.Join(dir, "kubeconfig")
 	if err := os.WriteFile(c.Kubeconfig, c.Env.KubeConfig, 0o600); err != nil {
-		return nil, fmt.Errorf("writing the kubeconfig: %w", err)
+		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	return c, nil
+	return nil
 }
 
 // AtEnd has something ended before what was there earlier. Its error fails the suite.
