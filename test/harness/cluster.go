@@ -91,6 +91,7 @@ func (c *Cluster) start(options []Option) error {
 		}
 	}
 	if c.Env, err = controlplane.Start(func(env *envtest.Environment) {
+		env.ControlPlaneStartTimeout = 2 * time.Minute // several start at once, on a busy machine
 		for _, o := range options {
 			o(dir, env)
 		}
