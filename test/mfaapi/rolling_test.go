@@ -175,7 +175,7 @@ func TestRollingRestart(t *testing.T) {
 			}
 		})
 	}
-	for i, old := range s.replicas {
+	for _, old := range s.replicas {
 		before := under.right.Load()
 		w.Expect(endManager()).To(gomega.Succeed())
 		replacement, err := harness.ForkWebhook(s.kubeconfig, s.logs, append(slices.Clone(flags), "--shutdown-delay=3s")...)
