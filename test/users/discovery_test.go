@@ -3,6 +3,7 @@ package users
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -73,6 +74,40 @@ func TestUsersAreDiscovered(t *testing.T) {
 	for _, theirs := range []*v1alpha1.MFAUser{mine, taken} {
 		w.Expect(cluster.client.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs)).To(Succeed(), "never touched")
 	}
+}
+
+// A first inventory that is cut off goes on where it was: who has been read is not
+// read again.
+func TestAFirstInventoryGoesOn(t *testing.T) {
+	w := newWorld(t)
+	const people = 60
+	for i := range people {
+		name := fmt.Sprintf("person-%02d", i)
+		w.zitadel.AddHuman(w.acme, name, name+"@example.com")
+	}
+	slow := []byte(`{"spec":{"rateLimit":{"requestsPerSecond":20,"burst":1}}}`)
+	conn := &v1alpha1.ZitadelConnection{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+	w.Expect(cluster.client.Patch(w.ctx, conn, client.RawPatch(types.MergePatchType, slow))).To(Succeed())
+	w.discover(`{"namespace":"` + w.name + `","organizations":[{"name":"acme"}]}`)
+	read := func() (n int) {
+		list := &v1alpha1.MFAUserList{}
+		w.Expect(cluster.client.List(w.ctx, list, client.InNamespace(w.name))).To(Succeed())
+		for i := range list.Items {
+			if z := list.Items[i].Status.Zitadel; z != nil && z.CheckedTime != nil {
+				n++
+			}
+		}
+		return n
+	}
+	w.Eventually(read).Should(BeNumerically(">", people/6))
+	var before int
+	w.Expect(cluster.restart(func() {
+		w.zitadel.ResetCalls()
+		before = read()
+	})).To(Succeed())
+	w.Expect(before).To(BeNumerically("<", people), "it was cut off")
+	w.Eventually(read, time.Minute).Should(Equal(people))
+	w.Expect(w.zitadel.CountCalls()["/zitadel.user.v2.UserService/ListAuthenticationFactors"]).To(Equal(people-before), "%d had been read", before)
 }
 
 // What discovery cannot know it never takes for gone.
