@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type ledger[V any] struct {
 	used  instant
 
 	// Of run.
+	opener  *opener[V]    // what was read when opening was cut off; nil: nothing
 	unborn  instant       // when the name after the head was last known never to have been used
 	company int           // how many callers there were when the last batch was answered, it and those who waited
 	took    time.Duration // how long the last append took
@@ -165,7 +167,13 @@ func (l *ledger[V]) ensureOpen(ctx context.Context) error {
 		return nil
 	}
 	began := l.clock.boot()
-	opened, err := openState(ctx, l.namespace, l.store, l.clock, l.meaning)
+	if l.opener == nil {
+		l.opener = newOpener(l.namespace, l.store, l.clock, l.meaning)
+	}
+	opened, err := l.opener.open(ctx)
+	if !errors.Is(err, ErrUnavailable) {
+		l.opener = nil
+	}
 	if err != nil {
 		return err
 	}

@@ -740,3 +740,46 @@ func TestALedgerThatIsMadeMeanwhileIsNotBroken(t *testing.T) {
 		}
 	})
 }
+
+// A ledger that takes longer to open than one call has time for opens all the
+// same: each call goes on where the one before was cut off.
+func TestOpeningGoesOnWhereItWasCutOff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMemory()
+		a := start(t, m, "a")
+		const batches = 1000
+		for i := range batches {
+			a.must(t, wish{Thing: fmt.Sprint("code ", i), Who: "x"})
+		}
+		a.stop()
+		m.setFault(func(op string, _ int64, do func() error) error {
+			if op == "Batch" {
+				pass(time.Second) // 32 at once: about 250 until patience is over
+			}
+			return do()
+		})
+		m.mu.Lock()
+		m.calls["Batch"] = 0
+		m.mu.Unlock()
+		b := start(t, m, "b")
+		tries := 0
+		for {
+			tries++
+			records, err := b.Append(t.Context(), ns, wish{Thing: "code 0", Who: "y"})
+			if err == nil {
+				if records[0].Outcome != audit.Replayed {
+					t.Errorf("%+v, want it to know what it has read in the first try", records[0])
+				}
+				break
+			}
+			if !errors.Is(err, ErrUnavailable) || tries > 10 {
+				t.Fatalf("try %d: %v", tries, err)
+			}
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if tries < 3 || m.calls["Batch"] > batches+tries*2*lastWidth {
+			t.Errorf("%d tries, %d reads of %d batches", tries, m.calls["Batch"], batches)
+		}
+	})
+}

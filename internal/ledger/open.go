@@ -17,79 +17,108 @@ type opened[V any] struct {
 	read   int // batches read
 }
 
-// openState reads a ledger: the checkpoint, then what came after it. A ledger
-// that is not there yet is created.
-func openState[V any](ctx context.Context, namespace string, store Store, c *clock, m meaning[V]) (opened[V], error) {
-	var (
-		result opened[V]
-		ledger *v1alpha1.MFALedger
-		holes  int // how often a batch was missing before one that was there
-	)
-	tail := &tail{namespace: namespace, store: store, clock: c}
+// opener reads a ledger to its end. What it has read it keeps when it is cut off,
+// and goes on from there: else a ledger that takes longer than one try has time for
+// would never open.
+type opener[V any] struct {
+	namespace string
+	store     Store
+	clock     *clock
+	meaning   meaning[V]
+
+	opening
+	wants  ask
+	ledger *v1alpha1.MFALedger
+	holes  int // how often a batch was missing before one that was there
+	result opened[V]
+}
+
+func newOpener[V any](namespace string, store Store, c *clock, m meaning[V]) *opener[V] {
+	o := &opener[V]{namespace: namespace, store: store, clock: c, meaning: m}
+	o.wants = o.begin()
+	return o
+}
+
+// open reads on to the end. A ledger that is not there yet is created. After
+// ErrUnavailable it may be called again; after any other error, begin anew.
+func (o *opener[V]) open(ctx context.Context) (opened[V], error) {
+	tail := &tail{namespace: o.namespace, store: o.store, clock: o.clock}
 	defer tail.stop()
-	o := opening{}
-	for a := o.begin(); ; {
-		var r reply
-		switch a {
-		case askFloor:
-			obj, err := findLedger(ctx, namespace, store)
+	for done := false; !done; {
+		r, again, err := o.ask(ctx, tail)
+		if err != nil {
+			return opened[V]{}, err
+		}
+		if again {
+			o.wants = o.begin()
+			continue
+		}
+		o.wants, done = o.step(r)
+	}
+	if head := o.result.state.head; head.Sequence < o.ledger.Status.Head.Sequence {
+		return opened[V]{}, fmt.Errorf("%w: it ends with batch %d, but batch %d has been seen", audit.ErrBroken,
+			head.Sequence, o.ledger.Status.Head.Sequence)
+	}
+	o.result.unborn = o.proof
+	return o.result, nil
+}
+
+// ask asks what is wanted, and folds what it gets. again: what was read does not
+// fit together, and has to be read anew.
+func (o *opener[V]) ask(ctx context.Context, tail *tail) (r reply, again bool, err error) {
+	switch o.wants {
+	case askFloor:
+		obj, err := findLedger(ctx, o.namespace, o.store)
+		if err != nil {
+			return r, false, err
+		}
+		if o.ledger == nil || !o.ended {
+			o.ledger, o.result.limit = obj, limitOf(obj, o.clock.boot())
+			o.result.state, o.result.read = newState[V](string(obj.UID)), 0
+		}
+		r.floor = obj.Status.Floor.Sequence
+		if obj.UID != o.ledger.UID {
+			r.floor = aboveAll
+		}
+		if cp := obj.Status.Checkpoint; cp != nil {
+			r.checkpoint = cp.Sequence
+		}
+	case askSnapshot:
+		s, err := readSnapshot[V](ctx, o.namespace, o.store, o.ledger)
+		switch {
+		case errors.Is(err, errAbsent):
+			r.answer = answerAbsent
+		case err != nil:
+			return r, false, unavailable(err)
+		default:
+			o.result.state = s
+		}
+	default: // askBatch
+		batch, sent, err := tail.read(ctx, o.next)
+		r.sent = sent
+		switch {
+		case errors.Is(err, errAbsent):
+			r.answer = answerAbsent
+			hole, err := tail.beyond(ctx, o.next)
 			if err != nil {
-				return result, err
+				return r, false, unavailable(err)
 			}
-			if ledger == nil || !o.ended {
-				ledger, result.limit = obj, limitOf(obj, c.boot())
-				result.state, result.read = newState[V](string(obj.UID)), 0
-			}
-			r.floor = obj.Status.Floor.Sequence
-			if obj.UID != ledger.UID {
-				r.floor = aboveAll
-			}
-			if cp := obj.Status.Checkpoint; cp != nil {
-				r.checkpoint = cp.Sequence
-			}
-		case askSnapshot:
-			s, err := readSnapshot[V](ctx, namespace, store, ledger)
-			switch {
-			case errors.Is(err, errAbsent):
-				r.answer = answerAbsent
-			case err != nil:
-				return result, unavailable(err)
-			default:
-				result.state = s
-			}
-		default: // askBatch
-			batch, sent, err := tail.read(ctx, o.next)
-			r.sent = sent
-			switch {
-			case errors.Is(err, errAbsent):
-				r.answer = answerAbsent
-				if tail.beyond(ctx, o.next) {
-					if holes++; holes > 2 { // the first may have come between two reads
-						return result, fmt.Errorf("%w: batch %d is missing, and later ones are there", audit.ErrBroken, o.next)
-					}
-					a = o.begin()
-					continue
+			if hole {
+				if o.holes++; o.holes > 2 { // the first may have come between two reads
+					return r, false, fmt.Errorf("%w: batch %d is missing, and later ones are there", audit.ErrBroken, o.next)
 				}
-			case err != nil:
-				return result, unavailable(err)
-			default:
-				if err := result.state.follow(batch, m); err != nil {
-					return result, err
-				}
-				result.read++
+				return r, true, nil
 			}
-		}
-		var done bool
-		if a, done = o.step(r); done {
-			break
+		case err != nil:
+			return r, false, unavailable(err)
+		default:
+			if err := o.result.state.follow(batch, o.meaning); err != nil {
+				return r, false, err
+			}
+			o.result.read++
 		}
 	}
-	if head := result.state.head; head.Sequence < ledger.Status.Head.Sequence {
-		return result, fmt.Errorf("%w: it ends with batch %d, but batch %d has been seen", audit.ErrBroken,
-			head.Sequence, ledger.Status.Head.Sequence)
-	}
-	result.unborn = o.proof
-	return result, nil
+	return r, false, nil
 }
 
 // findLedger reads the MFALedger, and creates it if there is none. Where there
@@ -191,14 +220,14 @@ func (t *tail) one(ctx context.Context, sequence int64) (got tailRead) {
 
 // beyond tells whether one of the next few batches is there. What was read
 // ahead is spent by that.
-func (t *tail) beyond(ctx context.Context, sequence int64) bool {
-	found := false
+func (t *tail) beyond(ctx context.Context, sequence int64) (bool, error) {
+	defer t.stop()
 	for s := sequence + 1; s <= sequence+firstWidth || t.ahead[s] != nil; s++ {
-		_, _, err := t.read(ctx, s)
-		found = found || err == nil
+		if _, _, err := t.read(ctx, s); err == nil || !errors.Is(err, errAbsent) {
+			return err == nil, err
+		}
 	}
-	t.stop()
-	return found
+	return false, nil
 }
 
 func (t *tail) stop() {

@@ -57,7 +57,11 @@ func ReadAll(ctx context.Context, store Store, namespace string, after audit.Hea
 	for holes := 0; ; {
 		b, _, err := tail.read(ctx, head.Sequence+1)
 		if errors.Is(err, errAbsent) {
-			if !tail.beyond(ctx, head.Sequence+1) {
+			hole, err := tail.beyond(ctx, head.Sequence+1)
+			if err != nil {
+				return head, unavailable(err)
+			}
+			if !hole {
 				break
 			}
 			if holes++; holes > 2 { // the first may have come between two reads
