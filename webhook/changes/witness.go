@@ -123,7 +123,10 @@ func (w *Witness) remember(req admissionv1.AdmissionRequest) error {
 	}
 	c.record.Subject = audit.Printable(k.subject(c.object), audit.MaxSubject)
 	at := versionOf(c.object, c.deletes)
-	c.record.Origin = &audit.Origin{Aggregate: fmt.Sprintf("kubernetes/%s/%s", req.Resource.Resource, at.uid), Sequence: at.generation}
+	// Each change has a stream of its own: of one, a ledger takes nothing that is
+	// older than what it has, and a later change may be recorded first, by another
+	// replica or because this one has to be tried again.
+	c.record.Origin = &audit.Origin{Aggregate: fmt.Sprintf("kubernetes/%s/%s/%d", req.Resource.Resource, at.uid, at.generation), Sequence: 1}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
