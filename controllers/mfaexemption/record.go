@@ -3,12 +3,10 @@ package mfaexemption
 import (
 	"context"
 	"fmt"
-	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/policy"
 )
 
 // What internal/ledger needs to append on our behalf.
@@ -28,11 +26,9 @@ func (r *Reconciler) record(ctx context.Context, e, before *v1alpha1.MFAExemptio
 	if e.Status.Phase == before.Status.Phase {
 		return nil
 	}
-	record := audit.Record{
-		Outcome: audit.Succeeded, Actor: audit.Printable(e.Spec.ApprovedBy, audit.MaxActor),
-		Subject: audit.Printable(whom(e), audit.MaxSubject), Policy: e.Namespace + "/" + e.Spec.PolicyRef.Name,
-		Origin: &audit.Origin{Aggregate: "mfaexemption/" + string(e.UID), Sequence: 1},
-	}
+	record := policy.ExemptionRecord(e)
+	record.Outcome, record.Actor = audit.Succeeded, audit.Printable(e.Spec.ApprovedBy, audit.MaxActor)
+	record.Origin = &audit.Origin{Aggregate: "mfaexemption/" + string(e.UID), Sequence: 1}
 	switch {
 	case e.Status.Phase == v1alpha1.ExemptionActive:
 		record.Action = audit.ExemptionGranted
@@ -41,29 +37,8 @@ func (r *Reconciler) record(ctx context.Context, e, before *v1alpha1.MFAExemptio
 	default:
 		return nil // it never counted
 	}
-	for _, d := range []audit.Detail{
-		{Name: "exemption", Value: e.Name},
-		{Name: "reason", Value: e.Spec.Reason},
-		{Name: "ticket", Value: e.Spec.Ticket},
-		{Name: "expiresAt", Value: e.Spec.ExpiresAt.UTC().Format(time.RFC3339)},
-	} {
-		if d.Value = audit.Printable(d.Value, audit.MaxDetailValue); d.Value != "" {
-			record.Details = append(record.Details, d)
-		}
-	}
 	if err := r.Recorder.Record(ctx, e.Namespace, record); err != nil {
 		return fmt.Errorf("recording an exemption: %w", err)
 	}
 	return nil
-}
-
-// whom names who is let off.
-func whom(e *v1alpha1.MFAExemption) string {
-	if ref := e.Spec.UserRef; ref != nil {
-		return ref.Name
-	}
-	if selector := metav1.FormatLabelSelector(e.Spec.Selector); selector != "" {
-		return "selector " + selector
-	}
-	return "everybody"
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,6 +71,35 @@ func TestWhoChangedWhatIsRecorded(t *testing.T) {
 		`UserChanged Created by ann@example.com: contact.email "" -> "…" mfaEnabled "" -> "true" source "" -> "Local" username "" -> "…"`,
 		`UserChanged Updated by bob@example.com: contact.email "…" -> "…" mfaEnabled "true" -> "false"`,
 		"UserChanged Deleted by bob@example.com:",
+	))
+}
+
+// TestWhoWithdrewAnExemptionIsRecorded: of one that counted, and not of a dry run.
+func TestWhoWithdrewAnExemptionIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	e := &v1alpha1.MFAExemption{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "robot"},
+		Spec: v1alpha1.MFAExemptionSpec{
+			PolicyRef: v1alpha1.LocalRef{Name: "p"}, UserRef: &v1alpha1.UserRef{Name: "robot"}, Reason: "no hands", ApprovedBy: "carol",
+			ExpiresAt: metav1.NewTime(time.Now().Add(time.Hour)),
+		},
+	}
+	w.Expect(w.client.Create(w.ctx, e)).To(gomega.Succeed())
+	w.Eventually(func() v1alpha1.ExemptionPhase {
+		w.Expect(w.client.Get(w.ctx, client.ObjectKeyFromObject(e), e)).To(gomega.Succeed())
+		return e.Status.Phase
+	}, patience).Should(gomega.Equal(v1alpha1.ExemptionActive))
+	bob := w.as("bob@example.com")
+	w.Expect(bob.Delete(w.ctx, e, client.DryRunAll)).To(gomega.Succeed())
+	w.Expect(bob.Delete(w.ctx, e)).To(gomega.Succeed())
+	var records []audit.Record
+	w.Eventually(func() int {
+		records, _ = harness.Trail(w.ctx, cluster.env.Config, w.namespace, audit.ExemptionRevoked) // it may not have begun
+		return len(records)
+	}, patience).Should(gomega.Equal(1))
+	w.Expect(records[0]).To(gomega.And(
+		gomega.HaveField("Actor", "bob@example.com"), gomega.HaveField("Subject", "robot"), gomega.HaveField("Policy", w.namespace+"/p"),
+		gomega.HaveField("Details", gomega.ContainElements(audit.Detail{Name: "exemption", Value: "robot"}, audit.Detail{Name: "reason", Value: "no hands"})),
 	))
 }
 

@@ -43,6 +43,7 @@ var (
 		{v1alpha1.GroupVersion.Group, "securitypolicies", "get list watch", "what others at the same target say"},
 		{v1alpha1.GroupVersion.Group, "zitadelconnections", "get list watch", "who may target what"},
 		{v1alpha1.GroupVersion.Group, "mfausers", "get list watch", "who would be reset, or let off"},
+		{v1alpha1.GroupVersion.Group, "mfaexemptions", "get list watch", "who withdrew one, and who is let off what"},
 		{v1alpha1.GroupVersion.Group, "mfaauditrecords", "get list watch create delete", "who changed what; delete: a batch that never counted"},
 		{v1alpha1.GroupVersion.Group, "mfaledgers", "get create", "created before a ledger's first batch"},
 		{v1alpha1.GroupVersion.Group, "mfaledgersnapshots", "get", "where reading begins"},
@@ -62,7 +63,6 @@ var (
 		{"authentication.k8s.io", "tokenreviews", "create", "who calls"},
 		{"authorization.k8s.io", "subjectaccessreviews", "create", "what callers may"},
 		{v1alpha1.GroupVersion.Group, "mfausers", "create", "those whom applications register"},
-		{v1alpha1.GroupVersion.Group, "mfaexemptions", "get list watch", "who is let off what"},
 	})
 	verifierMayAtHome = slices.Concat(webhookMayAtHome, []right{
 		{"", "secrets:" + sealed.KeysName, "get list watch update", "the keys of the credentials; update: they are made in there"},

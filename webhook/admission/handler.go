@@ -26,12 +26,14 @@ const (
 	PathMFAUsers           = "/admission/v1/mfausers"
 )
 
-// Routes lists the webhooks by their paths. watch sees what is asked about policies
-// and users, and the answers.
+// Routes lists the webhooks by their paths. watch sees what is asked about policies,
+// users and exemptions, and the answers.
 func Routes(scheme *runtime.Scheme, c *Cluster, watch func(admission.Handler) admission.Handler) (map[string]http.Handler, error) {
 	routes := map[string]http.Handler{}
 	policies := about(scheme, "securitypolicies", "SecurityPolicy", &SecurityPolicies{Cluster: c})
 	policies.Handler = watch(policies.Handler)
+	exemptions := about(scheme, "mfaexemptions", "MFAExemption", &MFAExemptions{Cluster: c})
+	exemptions.Handler = watch(exemptions.Handler)
 	// Users are let through; they are asked about only so that their changes are seen.
 	users := &admission.Webhook{Handler: only("mfausers", "MFAUser", watch(admission.HandlerFunc(
 		func(context.Context, admission.Request) admission.Response { return admission.Allowed("") })))}
@@ -40,7 +42,7 @@ func Routes(scheme *runtime.Scheme, c *Cluster, watch func(admission.Handler) ad
 		PathMFAUsers:           users,
 		PathZitadelConnections: about(scheme, "zitadelconnections", "ZitadelConnection", &ZitadelConnections{Cluster: c}),
 		PathMFAResets:          about(scheme, "mfaresets", "MFAReset", &MFAResets{Cluster: c}),
-		PathMFAExemptions:      about(scheme, "mfaexemptions", "MFAExemption", &MFAExemptions{Cluster: c}),
+		PathMFAExemptions:      exemptions,
 	} {
 		handler, err := admission.StandaloneWebhook(hook, admission.StandaloneOptions{MetricsPath: path})
 		if err != nil {

@@ -26,7 +26,7 @@ import (
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfaauditrecords,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfaledgers,verbs=get;create
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfaledgersnapshots,verbs=get
-// +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies;mfausers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=security.neosc.io,resources=securitypolicies;mfausers;mfaexemptions,verbs=get;list;watch
 
 const (
 	// most is how many changes are remembered, and remembered for how long: what
@@ -45,7 +45,7 @@ type Recorder interface {
 }
 
 // Witness has what was changed recorded, with who asked. It handles the events of
-// the informers of SecurityPolicies and MFAUsers.
+// the informers of SecurityPolicies, MFAUsers and MFAExemptions.
 type Witness struct {
 	recorder Recorder
 	log      logr.Logger
@@ -100,28 +100,29 @@ func (w *Witness) remember(req admissionv1.AdmissionRequest) error {
 	if err != nil {
 		return err
 	}
-	c := &change{kind: k, object: is, deletes: req.Operation == admissionv1.Delete, record: audit.Record{
-		Action: k.action, Outcome: audit.Succeeded, Actor: audit.Printable(callers.Actor(req.UserInfo), audit.MaxActor),
-	}}
+	c := &change{kind: k, object: is, deletes: req.Operation == admissionv1.Delete}
 	var from, to any
+	var reason string
 	switch req.Operation {
 	case admissionv1.Create:
-		c.record.Reason, to = "Created", k.spec(is)
+		reason, to = "Created", k.spec(is)
 	case admissionv1.Delete:
-		c.record.Reason, c.object = "Deleted", was
+		reason, c.object = "Deleted", was
 	default:
-		c.record.Reason, from, to = "Updated", k.spec(was), k.spec(is)
+		reason, from, to = "Updated", k.spec(was), k.spec(is)
 		if k.same(was, is) {
 			return nil
 		}
 	}
-	if c.record.Details, err = diff(from, to, k.show); err != nil {
+	if c.record = k.about(c.object, req.Operation); c.record.Action == "" {
+		return nil
+	}
+	c.record.Outcome, c.record.Reason, c.record.Actor = audit.Succeeded, reason, audit.Printable(callers.Actor(req.UserInfo), audit.MaxActor)
+	fields, err := diff(from, to, k.show)
+	if err != nil {
 		return err
 	}
-	if c.record.Action == audit.PolicyChanged {
-		c.record.Policy = client.ObjectKeyFromObject(c.object).String()
-	}
-	c.record.Subject = audit.Printable(k.subject(c.object), audit.MaxSubject)
+	c.record.Details = append(c.record.Details, fields...)
 	at := versionOf(c.object, c.deletes)
 	// Each change has a stream of its own: of one, a ledger takes nothing that is
 	// older than what it has, and a later change may be recorded first, by another

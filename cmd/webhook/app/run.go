@@ -228,6 +228,7 @@ func listen(ctx context.Context, informers cache.Informers, published, named, wi
 		{&v1alpha1.SecurityPolicy{}, named},
 		{&v1alpha1.SecurityPolicy{}, witness},
 		{&v1alpha1.MFAUser{}, witness},
+		{&v1alpha1.MFAExemption{}, witness},
 		// These are asked for by the first request otherwise.
 		{&v1alpha1.ZitadelConnection{}, nil},
 		{&corev1.Namespace{}, nil},
