@@ -31,6 +31,9 @@ func (l *ledger[V]) follow(ctx context.Context) {
 var errGap = errors.New("a batch was left out")
 
 func (l *ledger[V]) followOnce(ctx context.Context) error {
+	if err := l.awaitOpen(ctx); err != nil {
+		return err
+	}
 	point, err := l.store.Now(ctx, l.namespace)
 	if err != nil {
 		return err
@@ -62,20 +65,25 @@ func (l *ledger[V]) followOnce(ctx context.Context) error {
 	})
 }
 
-// openPatience bounds the wait for somebody else to open the ledger.
-const openPatience = time.Second
-
-// catchUp folds the batches there are. It asks for them beside the queue: that is
-// answered with a batch that we win, and a writer that other writers are faster than
-// would never follow them, fall behind and lose for ever.
-func (l *ledger[V]) catchUp(ctx context.Context) error {
-	if _, open := l.head(); !open {
-		ctx, cancel := context.WithTimeout(ctx, openPatience)
-		defer cancel()
-		look := newRequest[V](ctx)
-		look.look = func(*state[V]) {}
-		return l.do(ctx, look)
+// awaitOpen waits until the first request has opened the ledger. It asks for nothing
+// itself: a look is answered with the next batch that is won, and who does not follow
+// wins none from those who do.
+func (l *ledger[V]) awaitOpen(ctx context.Context) error {
+	for {
+		grown := l.growing()
+		if _, open := l.head(); open {
+			return nil
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+}
+
+// catchUp folds the batches there are.
+func (l *ledger[V]) catchUp(ctx context.Context) error {
 	for {
 		head, open := l.head()
 		if !open {

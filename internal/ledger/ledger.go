@@ -39,7 +39,6 @@ type ledger[V any] struct {
 	unborn  instant       // when the name after the head was last known never to have been used
 	company int           // how many callers there were when the last batch was answered, it and those who waited
 	took    time.Duration // how long the last append took
-	crowd   time.Duration // how long to stand back at most, because other writers are at it
 
 	// Of keep.
 	keeping sync.Mutex
@@ -48,8 +47,9 @@ type ledger[V any] struct {
 	mu       sync.RWMutex
 	state    *state[V] // nil: not open
 	limit    limit
+	turns    turns
 	exporter *exporter     // nil: not started
-	grown    chan struct{} // closed when the next batch has been folded; nil: nobody waits
+	grown    chan struct{} // closed when the next batch has been folded, or it was opened; nil: nobody waits
 }
 
 // request is one caller's wish: to record what judge says, to record what is
@@ -137,14 +137,22 @@ func (l *ledger[V]) hear(b audit.Batch) error {
 		l.state = nil
 		return err
 	}
+	l.turns.saw(b.Writer, l.clock.boot())
+	l.tellGrown()
+	return nil
+}
+
+// tellGrown wakes who waits for the ledger to grow, or to be opened. It is called
+// under the lock.
+func (l *ledger[V]) tellGrown() {
 	if l.grown != nil {
 		close(l.grown)
 		l.grown = nil
 	}
-	return nil
 }
 
-// growing returns a channel that is closed when the next batch is folded.
+// growing returns a channel that is closed when the next batch is folded, or the
+// ledger is opened.
 func (l *ledger[V]) growing() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,6 +160,13 @@ func (l *ledger[V]) growing() <-chan struct{} {
 		l.grown = make(chan struct{})
 	}
 	return l.grown
+}
+
+// turn is when this writer's turn to append begins.
+func (l *ledger[V]) turn() instant {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.turns.begins(l.config.Writer, slotOf(l.took))
 }
 
 // forget closes the ledger; the next batch opens it again.
@@ -181,6 +196,7 @@ func (l *ledger[V]) ensureOpen(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state, l.limit = opened.state, opened.limit
+	l.tellGrown()
 	l.log.Info("Opened the ledger", "head", opened.state.head.Sequence, "read", opened.read,
 		"seconds", l.clock.boot().since(began).Seconds())
 	return nil

@@ -5,9 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	k8swait "k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/metrics"
@@ -46,8 +45,8 @@ func (l *ledger[V]) collect(ctx context.Context, pending []*request[V]) []*reque
 		}
 	}
 	var lingered <-chan time.Time
-	if l.company > 1 || l.crowd > shortest {
-		timer := time.NewTimer(max(l.linger(), somewhat(l.crowd)))
+	if l.company > 1 {
+		timer := time.NewTimer(l.linger())
 		defer timer.Stop()
 		lingered = timer.C
 	}
@@ -58,7 +57,7 @@ func (l *ledger[V]) collect(ctx context.Context, pending []*request[V]) []*reque
 			continue
 		default:
 		}
-		if lingered == nil || len(pending) >= l.company && l.crowd <= shortest {
+		if lingered == nil || len(pending) >= l.company {
 			return pending
 		}
 		select {
@@ -83,6 +82,7 @@ func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []
 			finish(requests, err)
 			return rest
 		}
+		requests = l.awaitTurn(ctx, requests)
 		d, ok := l.draft(requests, l.checkRoom(ctx))
 		if !ok { // closed meanwhile, by a batch that does not follow
 			continue
@@ -95,14 +95,10 @@ func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []
 		switch v {
 		case won, current:
 			l.company = len(d.requests) + len(rest) + len(l.waiting)
-			l.crowd /= 2
 			l.answer(d.requests)
 			return rest
 		case lost, behind:
 			if ctx.Err() == nil {
-				if v == lost {
-					requests = l.standBack(ctx, requests)
-				}
 				continue // judge again
 			}
 			finish(requests, fmt.Errorf("%w: other writers were faster: %w", ErrUnavailable, ctx.Err()))
@@ -125,30 +121,30 @@ func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []
 	}
 }
 
-// The longest to stand back after the first lost race in a row, and after many.
-const (
-	firstCrowd = 4 * time.Millisecond
-	lastCrowd  = 64 * time.Millisecond
-)
-
-// somewhat is a quarter of d to all of it, by chance.
-func somewhat(d time.Duration) time.Duration { return k8swait.Jitter(d/4, 3) }
-
-// standBack waits for a random while after a lost race, longer the more races
-// are lost, and takes in who has come meanwhile. Writers that are at it together
-// would otherwise waste most of what the API server can do on creates that fail;
-// so they make fewer and larger batches instead.
-func (l *ledger[V]) standBack(ctx context.Context, requests []*request[V]) []*request[V] {
-	l.crowd = min(max(2*l.crowd, firstCrowd), lastCrowd)
-	wait(ctx, somewhat(l.crowd))
+// awaitTurn leaves the next batch to other writers as long as it is their turn, and
+// takes in who comes meanwhile. Who only looks needs no turn.
+func (l *ledger[V]) awaitTurn(ctx context.Context, requests []*request[V]) []*request[V] {
+	if !slices.ContainsFunc(requests, func(r *request[V]) bool { return r.look == nil }) {
+		return requests
+	}
 	for len(requests) < maxRecords {
+		grown := l.growing()
+		rest := l.turn().since(l.clock.boot())
+		if rest <= 0 {
+			break
+		}
+		timer := time.NewTimer(rest)
 		select {
 		case r := <-l.waiting:
 			requests = append(requests, r)
-			continue
-		default:
+		case <-grown: // another's turn now
+		case <-timer.C:
+		case <-ctx.Done():
 		}
-		break
+		timer.Stop()
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return requests
 }
