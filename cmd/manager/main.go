@@ -1,4 +1,4 @@
-// Command manager runs the controllers.
+// Command manager runs the controllers. "manager check" proves an installation.
 package main
 
 import (
@@ -16,7 +16,13 @@ import (
 var version = "development"
 
 func main() {
-	err := app.Run(ctrl.SetupSignalHandler(), version, os.Args[1:], os.Stdout, os.Stderr)
+	ctx, args := ctrl.SetupSignalHandler(), os.Args[1:]
+	var err error
+	if len(args) > 0 && args[0] == "check" {
+		err = app.Check(ctx, args[1:], os.Stdout)
+	} else {
+		err = app.Run(ctx, version, args, os.Stdout, os.Stderr)
+	}
 	if err != nil && !errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)

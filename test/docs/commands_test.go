@@ -92,6 +92,7 @@ func TestUnsoundCommandsAreFound(t *testing.T) {
 		`helm upgrade x charts/mfa-operator --set-json 'localUsers.namespaces=[1]'`,
 		`helm upgrade x charts/mfa`,
 		`bin/manager --resink=1h`,
+		`bin/manager check --resync=1h`,
 		`curl https://x.svc/v1/namespaces/shop/users/alice/verification -d '{}'`,
 		`curl https://x.svc/v1/namespaces/shop/users/alice/verifications -d '{"methods":"TOTP"}'`,
 		`curl -X DELETE https://x.svc/v1/namespaces/shop/users/alice/verifications`,
@@ -170,6 +171,7 @@ func newChecker(t *testing.T) *checker {
 		t.Fatal(err)
 	}
 	c.flags["bin/manager"] = flagsIn(t, "internal/options/manager.go")
+	c.flags["bin/manager check"] = flagsIn(t, "internal/options/check.go")
 	c.flags["bin/zitadel-sim"] = flagsIn(t, "cmd/zitadel-sim/options.go")
 	for group, file := range map[string]string{"audit list": "list.go", "audit follow": "list.go", "audit verify": "verify.go", "keys": "keys.go"} {
 		c.flags[group] = flagsIn(t, "cmd/kubectl-mfa/cluster.go", "cmd/kubectl-mfa/"+file)
@@ -292,6 +294,9 @@ func (c *checker) check(one call) error {
 	case "kubectl-mfa":
 		return c.checkPlugin(one.args)
 	case "manager", "zitadel-sim":
+		if one.name == "manager" && len(one.args) > 0 && one.args[0] == "check" {
+			return clone(c.flags["bin/manager check"]).Parse(one.args[1:])
+		}
 		return clone(c.flags["bin/"+one.name]).Parse(one.args)
 	case "make":
 		return c.checkMake(one.args)
@@ -361,7 +366,7 @@ func (c *checker) checkHelm(args []string) error {
 		if _, err := os.Stat(filepath.Join(c.root, rest[2], "Chart.yaml")); err != nil {
 			return fmt.Errorf("finding the chart: %w", err)
 		}
-	case "uninstall", "rollback":
+	case "uninstall", "rollback", "test":
 	default:
 		return fmt.Errorf("there is no helm %s", verb)
 	}

@@ -26,6 +26,9 @@ import (
 	"github.com/neosc/mfa-operator/internal/zitadel"
 )
 
+// leaderLease names the lease that whoever works holds.
+const leaderLease = "mfa-operator-manager"
+
 // Run runs the controllers until ctx ends. args are the flags of
 // options.ParseManager; logs go to stderr, and audit records to stdout if a flag
 // says so.
@@ -55,7 +58,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		HealthProbeBindAddress:        o.HealthAddress,
 		PprofBindAddress:              o.PprofAddress,
 		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              "mfa-operator-manager",
+		LeaderElectionID:              leaderLease,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 	})
