@@ -10,14 +10,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
+// monitored are the values with all of it turned on.
+var monitored = set(`manager.metrics.enabled=true`, `webhook.metrics.enabled=true`,
+	`monitoring={"podMonitor":{"enabled":true,"interval":"30s","labels":{"release":"prometheus"}},"prometheusRule":{"enabled":true,"labels":{"release":"prometheus"}},"dashboard":{"enabled":true}}`)
+
 // Both ways to install have Prometheus scrape the same Pods at a port that they have,
 // and raise the same alerts.
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
 	fromConfig := overlay(t, "components: [config/prometheus]")
-	everything := set(`manager.metrics.enabled=true`, `webhook.metrics.enabled=true`,
-		`monitoring={"podMonitor":{"enabled":true,"interval":"30s","labels":{"release":"prometheus"}},"prometheusRule":{"enabled":true,"labels":{"release":"prometheus"}},"dashboard":{"enabled":true}}`)
-	fromChart := rendered(t, everything...)
+	fromChart := rendered(t, monitored...)
 	for name, list := range map[string][]*unstructured.Unstructured{"config": fromConfig, "chart": fromChart} {
 		t.Run(name, func(t *testing.T) {
 			g := gomega.NewWithT(t)
