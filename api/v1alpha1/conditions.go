@@ -21,7 +21,7 @@ const AnnotationAcceptLockout = "security.neosc.io/accept-lockout"
 // its at the instance, though not for long where that cannot be removed.
 const FinalizerDoorbell = "security.neosc.io/doorbell"
 
-// Condition types. Every kind has Ready; kubectl wait, Argo CD and Flux need no
+// Condition types. Every kind has Ready; kubectl wait and Flux need no
 // rules of their own to read it.
 const (
 	// ConditionReady sums up the object.

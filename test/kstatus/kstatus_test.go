@@ -1,5 +1,5 @@
-// Package kstatus asks the library by which Argo CD's, Flux's and kpt's health
-// checks read objects, what it makes of ours.
+// Package kstatus asks the library by which Flux's and kpt's health checks read
+// objects, and the script by which Argo CD's shall, what they make of ours.
 package kstatus
 
 import (
@@ -74,6 +74,9 @@ func TestEveryKindInEveryState(t *testing.T) {
 				}
 				if got.Status != c.want {
 					t.Errorf("is %s, not %s: %s", got.Status, c.want, got.Message)
+				}
+				if health, message := argoCD(t, obj); health != healthOf[c.want] || message == "" {
+					t.Errorf("Argo CD makes %s of it, not %s: %q", health, healthOf[c.want], message)
 				}
 			})
 		}
