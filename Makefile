@@ -82,8 +82,12 @@ sbom: $(TOOLS)/cyclonedx-gomod ## Write what is in the image's programs into dis
 	@$(PROGRAMS) mkdir -p dist; for name in manager webhook; do \
 	  $(TOOLS)/cyclonedx-gomod bin -json -std -noserial -version "$(VERSION)" -output dist/$$name.cdx.json "$$out/$$name"; \
 	  echo "dist/$$name.cdx.json"; done
-govulncheck: $(TOOLS)/govulncheck ## Say which known vulnerabilities the programs reach: GOVULNDB=URL of a mirror
-	@$(TOOLS)/govulncheck $(addprefix -db=,$(GOVULNDB)) ./cmd/...
+govulncheck: $(TOOLS)/govulncheck ## Say which known vulnerabilities the programs reach: GOVULNDB=URL of a mirror, https or file
+	@status=0; $(TOOLS)/govulncheck $(addprefix -db=,$(GOVULNDB)) ./cmd/... || status=$$?; \
+	case $$status in 0 | 3) ;; *) \
+	  echo "govulncheck: nothing was looked for. Without access to vuln.go.dev fetch https://vuln.go.dev/vulndb.zip" >&2; \
+	  echo "elsewhere, unpack it, and run: make govulncheck GOVULNDB=file:///FOLDER" >&2;; \
+	esac; exit $$status
 clean: ## Remove what was built
 	rm -rf bin dist
 
