@@ -24,5 +24,6 @@ hack/sync-chart.sh
 mkdir -p docs/reference
 go run ./hack/openapi mfa > docs/reference/openapi.json
 go run ./hack/openapi neosc > docs/reference/neosc-openapi.json
+go run ./hack/rights > docs/reference/rights.md
 "$tools/crd-ref-docs" --log-level=ERROR --source-path=api --config=hack/crd-ref-docs.yaml \
   --renderer=markdown --output-path=docs/reference/api.md

@@ -113,7 +113,7 @@ var nothingMore more
 func chartEqualsConfig(t *testing.T, fromChart, fromConfig []*unstructured.Unstructured, does more) {
 	t.Helper()
 	t.Run("rights", func(t *testing.T) {
-		if d := cmp.Diff(rights(t, fromConfig), rights(t, fromChart)); d != "" {
+		if d := cmp.Diff(rulesIn(t, fromConfig), rulesIn(t, fromChart)); d != "" {
 			t.Errorf("config (-) and chart (+) differ:\n%s", d)
 		}
 	})
@@ -233,9 +233,9 @@ func configuration(t *testing.T, list []*unstructured.Unstructured) *admissionre
 	return found[0]
 }
 
-// rights are the rules, bindings and aggregation labels of RBAC by kind and
+// rulesIn are the rules, bindings and aggregation labels of RBAC by kind and
 // name.
-func rights(t *testing.T, list []*unstructured.Unstructured) map[string]any {
+func rulesIn(t *testing.T, list []*unstructured.Unstructured) map[string]any {
 	t.Helper()
 	found := map[string]any{}
 	for _, obj := range list {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/cmd/manager/app"
+	"github.com/neosc/mfa-operator/internal/rights"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -95,10 +96,8 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	giveRights()
-	c.mayExactly(checkerAccount, nil, places{namespace: {
-		{"coordination.k8s.io", "leases:" + manager, "get", "whether a manager leads"},
-		{v1alpha1.GroupVersion.Group, "securitypolicies:" + app.CheckedPolicy, "create patch", "as a dry run"},
-	}})
+	c.mayExactly(checkerAccount, nil, places{namespace: rights.ForCheck.Home})
+	c.Expect(rights.CheckedPolicy).To(gomega.Equal(app.CheckedPolicy))
 	c.podAdmittedAsRestricted(only[corev1.Pod](t, hooks, "Pod")[0])
 
 	_, err = check("--timeout=1s")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/rights"
 	"github.com/neosc/mfa-operator/internal/sealed"
 	"github.com/neosc/mfa-operator/internal/signing"
 )
@@ -34,7 +36,9 @@ func TestLocalUsersWithHelm(t *testing.T) {
 	}
 	c.do("", tool(t, "helm"), install...)
 	c.kindsEstablished()
-	c.mayExactly(webhookAccount, verifierMayEverywhere, places{namespace: verifierMayAtHome, usersNamespace: verifierMayThere})
+	c.mayExactly(webhookAccount, slices.Concat(rights.ForWebhook.Everywhere, rights.ForVerifier.Everywhere), places{
+		namespace: slices.Concat(rights.ForWebhook.Home, rights.ForVerifier.Home), usersNamespace: rights.ForVerifier.Named,
+	})
 	c.webhookMayNot()
 
 	running := c.startWebhook("--mfa-namespace="+usersNamespace, "--webauthn-rp-id=example.com")

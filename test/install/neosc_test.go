@@ -9,22 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/rights"
 	"github.com/neosc/mfa-operator/test/harness"
-)
-
-// What is added to the webhook's rights, where NeoSC's API is turned on.
-var (
-	neoscMayEverywhere = slices.Concat(webhookMayEverywhere, []right{
-		{"authentication.k8s.io", "tokenreviews", "create", "who calls"},
-		{"authorization.k8s.io", "subjectaccessreviews", "create", "what callers may"},
-		{"authentication.k8s.io", "userextras/security.neosc.io/on-behalf-of", "impersonate", "to say for whom it asks"},
-	})
-	neoscMayAtHome = slices.Concat(webhookMayAtHome, []right{
-		{"", "serviceaccounts:" + hook, "impersonate", "to say so, as itself; this one only"},
-	})
-	neoscMayThere = []right{
-		{v1alpha1.GroupVersion.Group, "securitypolicies", "patch", "what callers toggle, in the namespace that is named"},
-	}
 )
 
 // NeoSC's API with the chart, for the policies of another namespace: what the webhook may
@@ -35,7 +21,9 @@ func TestNeoSCWithHelm(t *testing.T) {
 	c.kubectl("create", "namespace", usersNamespace)
 	c.do("", tool(t, "helm"), "install", release, chart, "--namespace", namespace, "--create-namespace", "--set", "neosc.namespace="+usersNamespace)
 	c.kindsEstablished()
-	c.mayExactly(webhookAccount, neoscMayEverywhere, places{namespace: neoscMayAtHome, usersNamespace: neoscMayThere})
+	c.mayExactly(webhookAccount, slices.Concat(rights.ForWebhook.Everywhere, rights.ForNeoSC.Everywhere), places{
+		namespace: slices.Concat(rights.ForWebhook.Home, rights.ForNeoSC.Home), usersNamespace: rights.ForNeoSC.Named,
+	})
 	c.webhookMayNot()
 
 	running := c.startWebhook("--neosc-namespace=" + usersNamespace)

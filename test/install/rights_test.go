@@ -30,6 +30,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/doorbell"
+	"github.com/neosc/mfa-operator/internal/rights"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
 )
@@ -45,64 +46,27 @@ func TestConfigWithKustomize(t *testing.T) {
 	c.kindsEstablished()
 
 	t.Run("the manager may do this and nothing else", func(t *testing.T) {
-		c.forTest(t).mayExactly(serviceAccount, mayEverywhere, places{namespace: mayAtHome})
+		c.forTest(t).mayExactly(serviceAccount, rights.ForManager.Everywhere, places{namespace: rights.ForManager.Home})
 	})
 	t.Run("the webhook may do this and nothing else", func(t *testing.T) {
-		c.forTest(t).mayExactly(webhookAccount, webhookMayEverywhere, places{namespace: webhookMayAtHome})
+		c.forTest(t).mayExactly(webhookAccount, rights.ForWebhook.Everywhere, places{namespace: rights.ForWebhook.Home})
 	})
 	t.Run("the manager may not", func(t *testing.T) { c.forTest(t).mayNot() })
 	t.Run("the webhook may not", func(t *testing.T) { c.forTest(t).webhookMayNot() })
 	t.Run("both can do their work with it", func(t *testing.T) { c.forTest(t).managerWorks() })
 }
 
-// The complete list, with a reason each. A right that is not here is a finding:
-// either the marker in controllers/ is too wide, or this list wants a line.
-var (
-	mayEverywhere = []right{
-		{"", "namespaces", "get list watch", "access rules select namespaces by label"},
-		{"events.k8s.io", "events", "create patch", "Events stand beside the object they speak of"},
-		{"openreports.io", "reports", "get list create update delete", "who complies, where the cluster has the kind"},
-		{v1alpha1.GroupVersion.Group, "securitypolicies", "get list watch patch", "patch: the finalizer"},
-		{v1alpha1.GroupVersion.Group, "securitypolicies/status", "patch", "what became of it"},
-		{v1alpha1.GroupVersion.Group, "securitypolicies/finalizers", "update", "owner references where OwnerReferencesPermissionEnforcement is on"},
-		{v1alpha1.GroupVersion.Group, "mfausers", "get list watch create delete patch", "whose MFA is shown; create, delete: discovery; patch: which resets have run"},
-		{v1alpha1.GroupVersion.Group, "mfausers/status", "patch", "how things stand with it"},
-		{v1alpha1.GroupVersion.Group, "mfaresets", "get list watch delete", "delete: those that have finished, after deleteAfterHours"},
-		{v1alpha1.GroupVersion.Group, "mfaresets/status", "patch", "how far it is"},
-		{v1alpha1.GroupVersion.Group, "mfaexemptions", "get list watch", "who is let off what"},
-		{v1alpha1.GroupVersion.Group, "mfaexemptions/status", "patch", "what became of it"},
-		{v1alpha1.GroupVersion.Group, "zitadelconnections", "get list watch patch", "patch: the finalizer"},
-		{v1alpha1.GroupVersion.Group, "zitadelconnections/status", "patch", "what became of it"},
-		{v1alpha1.GroupVersion.Group, "zitadelconnections/finalizers", "update", "as above"},
-		{v1alpha1.GroupVersion.Group, "mfaauditrecords", "get list watch create delete", "delete: retention"},
-		{v1alpha1.GroupVersion.Group, "mfaledgers", "get list watch create", "created before a ledger's first batch"},
-		{v1alpha1.GroupVersion.Group, "mfaledgers/status", "get update patch", "floor and checkpoint, by compare-and-swap; conditions"},
-		{v1alpha1.GroupVersion.Group, "mfaledgersnapshots", "get list create delete", "checkpoints"},
-	}
-	mayAtHome = []right{
-		{"", "secrets", "get list watch", "credentials for Zitadel"},
-		{"", "secrets:zitadel-doorbell", "patch", "the keys that Zitadel's calls are signed with, in this Secret only"},
-		{"", "configmaps", "get list watch create update delete", "claims on targets, and what stood there before"},
-		{"", "events", "create patch", "leader election speaks the older API"},
-		{"coordination.k8s.io", "leases", "create", "leader election"},
-		{"coordination.k8s.io", "leases:" + manager, "get update", "leader election, this lease only"},
-		{"coordination.k8s.io", "leases:zitadel-doorbell", "get list watch", "rings, which the webhook writes"},
-	}
-)
-
-type right struct{ group, resource, verbs, why string }
-
 // places are the rights in some namespaces, beside those everywhere.
-type places map[string][]right
+type places map[string][]rights.Right
 
 // mayExactly compares the rights the API server sees with the list.
-func (c *cluster) mayExactly(account string, everywhere []right, there places) {
+func (c *cluster) mayExactly(account string, everywhere []rights.Right, there places) {
 	c.t.Helper()
 	for _, in := range slices.Concat(slices.Collect(maps.Keys(there)), []string{"default"}) {
 		wanted := sets.New[string]()
 		for _, r := range slices.Concat(everywhere, there[in]) {
-			for verb := range strings.FieldsSeq(r.verbs) {
-				wanted.Insert(verb + " " + r.resource + "." + r.group)
+			for verb := range strings.FieldsSeq(r.Verbs) {
+				wanted.Insert(verb + " " + r.Resource + "." + r.Group)
 			}
 		}
 		c.Eventually(func() []string {

@@ -1,15 +1,12 @@
 package install
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/onsi/gomega"
 
-	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/internal/sealed"
-	"github.com/neosc/mfa-operator/internal/signing"
 	"github.com/neosc/mfa-operator/test/harness"
 )
 
@@ -35,43 +32,6 @@ func (c *cluster) startWebhook(flags ...string) *harness.Webhook {
 	c.Expect(running.AwaitReady(c.t.Context())).To(gomega.Succeed(), "log:\n%s", logs)
 	return running
 }
-
-// The complete list for the webhook, as for the manager.
-var (
-	webhookMayEverywhere = []right{
-		{"", "namespaces", "get list watch", "access rules select namespaces by label"},
-		{v1alpha1.GroupVersion.Group, "securitypolicies", "get list watch", "what others at the same target say"},
-		{v1alpha1.GroupVersion.Group, "zitadelconnections", "get list watch", "who may target what"},
-		{v1alpha1.GroupVersion.Group, "mfausers", "get list watch", "who would be reset, or let off"},
-		{v1alpha1.GroupVersion.Group, "mfaexemptions", "get list watch", "who withdrew one, and who is let off what"},
-		{v1alpha1.GroupVersion.Group, "mfaauditrecords", "get list watch create delete", "who changed what; delete: a batch that never counted"},
-		{v1alpha1.GroupVersion.Group, "mfaledgers", "get create", "created before a ledger's first batch"},
-		{v1alpha1.GroupVersion.Group, "mfaledgersnapshots", "get", "where reading begins"},
-		{"admissionregistration.k8s.io", "validatingwebhookconfigurations:" + hook, "get list watch update", "whom the API server trusts; this one only"},
-	}
-	webhookMayAtHome = []right{
-		{"", "configmaps", "get list watch", "the census, and who holds what"},
-		{"", "secrets:" + hook + "-tls", "get list watch update", "its certificate; this one only"},
-		{"", "secrets:" + doorbell.Name, "get list watch", "the keys that doorbells are signed with; this one only"},
-		{"coordination.k8s.io", "leases:" + doorbell.Name, "patch", "that a bell rang; this one only"},
-	}
-)
-
-// What is added to it, where local users are verified.
-var (
-	verifierMayEverywhere = slices.Concat(webhookMayEverywhere, []right{
-		{"authentication.k8s.io", "tokenreviews", "create", "who calls"},
-		{"authorization.k8s.io", "subjectaccessreviews", "create", "what callers may"},
-		{v1alpha1.GroupVersion.Group, "mfausers", "create", "those whom applications register"},
-	})
-	verifierMayAtHome = slices.Concat(webhookMayAtHome, []right{
-		{"", "secrets:" + sealed.KeysName, "get list watch update", "the keys of the credentials; update: they are made in there"},
-		{"", "secrets:" + signing.KeysName, "get list watch update", "the keys that sessions are signed with"},
-	})
-	verifierMayThere = []right{
-		{"", "secrets", "get list watch create update delete", "the credentials, in the namespaces that are named"},
-	}
-)
 
 // webhookMayNot asks about what would undo the separation of the two processes.
 func (c *cluster) webhookMayNot() {
