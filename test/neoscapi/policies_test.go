@@ -217,6 +217,64 @@ func TestTheGuardHasItsSay(t *testing.T) {
 	w.Consistently(w.changes("fatal"), time.Second).Should(gomega.BeEmpty(), "nothing happened")
 }
 
+// TestWhatIsWarnedOfIsPassedOn: who toggles reads what kubectl would have shown.
+func TestWhatIsWarnedOfIsPassedOn(t *testing.T) {
+	w := newWorld(t)
+	console := w.caller("heedful", "get", "patch")
+	w.policy("early", func(s *v1alpha1.SecurityPolicySpec) {
+		s.Enabled, s.Targets.Zitadel[0].Connection = ptr.To(false), "not-yet"
+	})
+	on := console.ask(http.MethodPatch, path+"/early", "")
+	w.Expect(on.status).To(gomega.Equal(http.StatusOK), on.raw)
+	w.Expect(on.object()).To(gomega.HaveKeyWithValue("warnings", gomega.ContainElement(
+		`spec.targets.zitadel[0]: there is no ZitadelConnection "not-yet" yet; nothing happens until there is one`)))
+	again := console.ask(http.MethodPatch, path+"/early", `{"enabled":true}`)
+	w.Expect(again.status).To(gomega.Equal(http.StatusOK), again.raw)
+	w.Expect(again.object()).NotTo(gomega.HaveKey("warnings"), "nothing was changed, and nobody asked")
+}
+
+// TestNobodyUndoesWhatTheyHaveNotSeen: who says what they have read changes that, and
+// nothing else.
+func TestNobodyUndoesWhatTheyHaveNotSeen(t *testing.T) {
+	w := newWorld(t)
+	ann, bob := w.caller("ann", "get", "patch"), w.caller("bob", "get", "patch")
+	w.policy("shared", nil)
+	read := func() string {
+		got := ann.ask(http.MethodGet, path+"/shared", "")
+		w.Expect(got.header.Get("ETag")).To(gomega.MatchRegexp(`^"[0-9a-f-]+\.[0-9]+"$`))
+		return got.header.Get("ETag")
+	}
+	seen := read()
+	off := bob.askIf(seen, http.MethodPatch, path+"/shared", "")
+	w.Expect(off.status).To(gomega.Equal(http.StatusOK), off.raw)
+	w.Expect(off.header.Get("ETag")).To(gomega.And(gomega.Equal(read()), gomega.Not(gomega.Equal(seen))))
+
+	for _, c := range []struct{ why, match, body string }{
+		{"she would turn on again what he has just turned off", seen, ""},
+		{"that it is so already does not make it what she saw", seen, `{"enabled":false}`},
+		{"a weak tag says too little", "W/" + off.header.Get("ETag"), ""},
+		{"a tag without quotes is none", strings.Trim(off.header.Get("ETag"), `"`), ""},
+		{"a policy of the same name before", `"00000000-0000-0000-0000-000000000000.2"`, ""},
+	} {
+		got := ann.askIf(c.match, http.MethodPatch, path+"/shared", c.body)
+		w.Expect(got.status).To(gomega.Equal(http.StatusPreconditionFailed), "%s: %s", c.why, got.raw)
+		w.Expect(got.object()).To(gomega.And(
+			gomega.HaveKeyWithValue("type", "urn:neosc:mfa:not-allowed"), gomega.HaveKeyWithValue("reason", "Changed")), c.why)
+	}
+	w.Expect(*w.stored("shared").Spec.Enabled).To(gomega.BeFalse())
+
+	// What the operator reports is no change of theirs.
+	now, reported := read(), w.stored("shared")
+	reported.Status.ObservedGeneration = reported.Generation
+	w.Expect(cluster.client.Status().Update(w.ctx, reported)).To(gomega.Succeed())
+	w.Expect(read()).To(gomega.Equal(now))
+	for _, match := range []func() string{read, func() string { return `"other", ` + read() }, func() string { return "*" }} {
+		got := ann.askIf(match(), http.MethodPatch, path+"/shared", "")
+		w.Expect(got.status).To(gomega.Equal(http.StatusOK), got.raw)
+	}
+	w.Expect(ann.ask(http.MethodPatch, path+"/shared", "").status).To(gomega.Equal(http.StatusOK), "whoever does not care needs none")
+}
+
 // TestTheDescriptionIsForEverybody, and is the one in the documentation.
 func TestTheDescriptionIsForEverybody(t *testing.T) {
 	w := newWorld(t)

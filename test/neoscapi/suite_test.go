@@ -258,6 +258,12 @@ var https = &http.Client{
 // ask sends a request; an empty body is none.
 func (c *caller) ask(method, path, body string) answer {
 	c.w.t.Helper()
+	return c.askIf("", method, path, body)
+}
+
+// askIf asks with an If-Match, if that is not empty.
+func (c *caller) askIf(match, method, path, body string) answer {
+	c.w.t.Helper()
 	req, err := http.NewRequestWithContext(c.w.ctx, method, cluster.asked.URL+path, bytes.NewReader([]byte(body)))
 	c.w.Expect(err).NotTo(gomega.HaveOccurred())
 	if c.token != "" {
@@ -265,6 +271,9 @@ func (c *caller) ask(method, path, body string) answer {
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if match != "" {
+		req.Header.Set("If-Match", match)
 	}
 	resp, err := https.Do(req)
 	c.w.Expect(err).NotTo(gomega.HaveOccurred())

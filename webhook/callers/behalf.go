@@ -18,6 +18,7 @@ const onBehalfOf = "security.neosc.io/on-behalf-of"
 
 // OnBehalf returns a configuration for requests that self makes, with its own rights,
 // and that name the caller whose request their context is of. Without one they fail.
+// What the API server warns of goes to the context's Warnings.
 func OnBehalf(config *rest.Config, self authenticationv1.UserInfo) *rest.Config {
 	as := transport.ImpersonationConfig{UserName: self.Username}
 	// The API server adds those of a service account itself.
@@ -26,6 +27,7 @@ func OnBehalf(config *rest.Config, self authenticationv1.UserInfo) *rest.Config 
 	}
 	named := rest.CopyConfig(config)
 	named.Impersonate = rest.ImpersonationConfig{} // it would hide this one
+	named.WarningHandlerWithContext = hearing{}
 	named.Wrap(func(next http.RoundTripper) http.RoundTripper { return behalf{as: as, next: next} })
 	return named
 }

@@ -40,7 +40,11 @@ func (everything) policy() string { return "" }
 
 // endpoint adds one: it asks whether the caller may, and lets work do the rest.
 func endpoint[I any, O any](a *API, api huma.API, op huma.Operation, verb string, work func(ctx context.Context, in *I) (*O, error)) {
-	op = callers.Guarded(op, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable)
+	problems := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
+	if op.Method == http.MethodPatch {
+		problems = append(problems, http.StatusPreconditionFailed)
+	}
+	op = callers.Guarded(op, problems...)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		name := any(in).(interface{ policy() string }).policy()
 		err := a.Guard.Authorize(ctx, callers.Right{Verb: verb, Resource: "securitypolicies"}, a.Namespace, name)

@@ -71,14 +71,17 @@ func (a *API) list(ctx context.Context, _ *listRequest) (*listResponse, error) {
 
 type getRequest struct{ PolicyPath }
 
-type getResponse struct{ Body Policy }
+type getResponse struct {
+	Tagged
+	Body Policy
+}
 
 func (a *API) get(ctx context.Context, in *getRequest) (*getResponse, error) {
 	p, err := a.read(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &getResponse{policyOf(p)}, nil
+	return &getResponse{Tagged{tagOf(p)}, policyOf(p)}, nil
 }
 
 func (a *API) read(ctx context.Context, id string) (*v1alpha1.SecurityPolicy, error) {
@@ -136,19 +139,25 @@ func (c change) check() error {
 
 type toggleRequest struct {
 	PolicyPath
-	Body *change
+	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag of the policy as it was read: it is only changed if it still is as it was." example:"\"8d0bd407-df9c-4e83-b6ff-1edab0724686.3\""`
+	Body    *change
 }
 
-type toggleResponse struct{ Body toggled }
+type toggleResponse struct {
+	Tagged
+	Body toggled
+}
 
 // toggled is the policy as it is then; NeoSC answers with message and enabled alone.
 type toggled struct {
 	Policy
-	Message string `json:"message" example:"Policy disabled"`
+	Message  string   `json:"message" example:"Policy disabled"`
+	Warnings []string `json:"warnings,omitempty" nullable:"false" doc:"What the API server has to say of the change, for people." example:"[\"of 10 users in scope 8 will be asked to set up a factor at their next sign-in and 0 will be blocked\"]"`
 }
 
 // toggle sets or reverses enabled. What is reversed is what stands there: whoever else
-// changes it meanwhile comes before or after, never in between.
+// changes it meanwhile comes before or after, never in between. Who says what they have
+// read comes before, or not at all.
 func (a *API) toggle(ctx context.Context, in *toggleRequest) (*toggleResponse, error) {
 	if in.Body != nil {
 		if err := in.Body.check(); err != nil {
@@ -156,10 +165,14 @@ func (a *API) toggle(ctx context.Context, in *toggleRequest) (*toggleResponse, e
 		}
 	}
 	var p *v1alpha1.SecurityPolicy
+	heard := &callers.Warnings{}
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		var err error
 		if p, err = a.read(ctx, in.ID); err != nil {
 			return err
+		}
+		if !matches(in.IfMatch, tagOf(p)) {
+			return changedSince(in.ID)
 		}
 		want := !enabled(p)
 		if in.Body != nil {
@@ -170,12 +183,13 @@ func (a *API) toggle(ctx context.Context, in *toggleRequest) (*toggleResponse, e
 		}
 		before := p.DeepCopy()
 		p.Spec.Enabled = &want
-		return a.Changes.Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner("neosc-api"))
+		heard = &callers.Warnings{} // what is said of an attempt that fails is not true
+		return a.Changes.Patch(heard.Heard(ctx), p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner("neosc-api"))
 	})
 	if err != nil {
 		return nil, refused(in.ID, err)
 	}
-	out := &toggleResponse{toggled{Policy: policyOf(p), Message: "Policy disabled"}}
+	out := &toggleResponse{Tagged{tagOf(p)}, toggled{Policy: policyOf(p), Message: "Policy disabled", Warnings: heard.Said()}}
 	if enabled(p) {
 		out.Body.Message = "Policy enabled"
 	}
@@ -187,6 +201,8 @@ func (a *API) toggle(ctx context.Context, in *toggleRequest) (*toggleResponse, e
 func refused(id string, err error) error {
 	var p *callers.Problem
 	switch {
+	case errors.As(err, &p):
+		return p
 	case apierrors.IsNotFound(err):
 		return unknown(id)
 	case apierrors.IsForbidden(err):
