@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // Bounds of a request and of the end. The API server gives up after at most 30
@@ -68,7 +70,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	timeout := cmp.Or(s.RequestTimeout, requestTimeout)
 	server := &http.Server{
-		Handler:           http.HandlerFunc(s.answer),
+		Handler:           tracing.Handler(http.HandlerFunc(s.answer)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       timeout,
 		WriteTimeout:      timeout,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers;securitypolicies,verbs=get;list;watch
@@ -63,7 +64,7 @@ func (c *Counters) SetupWithManager(mgr ctrl.Manager) error {
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { move(q, e.ObjectOld, e.ObjectNew) },
 			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { move(q, e.Object, nil) },
 		}).
-		Complete(c)
+		Complete(tracing.Reconciler("compliance-counters", "SecurityPolicy", c))
 }
 
 func userOf(obj client.Object) *v1alpha1.MFAUser {

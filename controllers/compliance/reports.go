@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups=openreports.io,resources=reports,verbs=get;list;create;update;delete
@@ -94,7 +95,7 @@ func (r *Reports) SetupWithManager(mgr ctrl.Manager) error {
 			},
 		}).
 		WatchesRawSource(source.Func(r.wakeExisting)).
-		Complete(r)
+		Complete(tracing.Reconciler("compliance-reports", "Report", r))
 }
 
 func (r *Reports) wakeExisting(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {

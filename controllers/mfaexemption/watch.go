@@ -15,6 +15,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // SetupWithManager says what wakes the reconciler: an exemption, the users it
@@ -28,7 +29,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.exemptionsOfPolicy), comesAndGoes).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter()}).
-		Complete(r)
+		Complete(tracing.Reconciler("mfaexemption", "MFAExemption", r))
 }
 
 func (r *Reconciler) exemptionsOfUser(ctx context.Context, obj client.Object) []reconcile.Request {

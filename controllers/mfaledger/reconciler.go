@@ -14,6 +14,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // Keeper looks after one ledger: it takes checkpoints, raises the floor, and
@@ -43,7 +44,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.MFALedger{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, RateLimiter: kube.RetryLimiter()}).
-		Complete(r)
+		Complete(tracing.Reconciler("mfaledger", "MFALedger", r))
 }
 
 // Reconcile looks after one ledger.

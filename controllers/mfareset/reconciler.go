@@ -19,6 +19,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfaresets,verbs=get;list;watch;delete
@@ -67,7 +68,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("mfareset").
 		For(&v1alpha1.MFAReset{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter()}).
-		Complete(r)
+		Complete(tracing.Reconciler("mfareset", "MFAReset", r))
 }
 
 const (

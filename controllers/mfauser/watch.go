@@ -23,6 +23,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // Field indexes.
@@ -106,7 +107,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(source.Channel(r.crowds, crowd(itself))).
 		WatchesRawSource(r.listener.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: parallelUsers, RateLimiter: kube.RetryLimiter()}).
-		Complete(r)
+		Complete(tracing.Reconciler("mfauser", "MFAUser", r))
 }
 
 // crowd wakes everybody whom an object concerns. They queue up behind whoever is

@@ -19,6 +19,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // Field indexes.
@@ -65,7 +66,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: parallelPolicies, RateLimiter: kube.RetryLimiter()}).
-		Complete(r)
+		Complete(tracing.Reconciler("securitypolicy", "SecurityPolicy", r))
 }
 
 // parallelPolicies is how many policies are worked on at a time.

@@ -23,6 +23,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;update,namespace=neosc-system
@@ -71,7 +72,7 @@ func (c *Census) SetupWithManager(mgr ctrl.Manager) error {
 		Named("zitadelcensus").
 		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter(), MaxConcurrentReconciles: followers}).
-		Complete(c)
+		Complete(tracing.Reconciler("zitadelcensus", "ZitadelConnection", c))
 }
 
 // Heard implements Listener.

@@ -31,6 +31,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/policy"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups=security.neosc.io,resources=mfausers,verbs=get;list;watch;create;delete
@@ -87,7 +88,7 @@ func (d *Discovery) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(d.wakeups, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter(), MaxConcurrentReconciles: followers}).
-		Complete(d)
+		Complete(tracing.Reconciler("zitadeldiscovery", "ZitadelConnection", d))
 }
 
 // Heard implements Listener.

@@ -25,6 +25,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/doorbell"
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups="",resources=secrets,resourceNames=zitadel-doorbell,verbs=patch,namespace=neosc-system
@@ -61,7 +62,7 @@ func (d *Doorbell) SetupWithManager(mgr ctrl.Manager) error {
 		Named("zitadeldoorbell").
 		For(&v1alpha1.ZitadelConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter(), MaxConcurrentReconciles: followers}).
-		Complete(d)
+		Complete(tracing.Reconciler("zitadeldoorbell", "ZitadelConnection", d))
 }
 
 // Reconcile hangs one doorbell up, or takes it down.

@@ -22,6 +22,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
 	"github.com/neosc/mfa-operator/internal/metrics"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // Follower follows the event logs of all instances, one poll at a time, and
@@ -60,7 +61,7 @@ func (f *Follower) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ZitadelConnection{}, hungUp).
 		Watches(&coordinationv1.Lease{}, bells.handler(), builder.WithPredicates(predicate.NewPredicateFuncs(f.isDoorbell))).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter(), MaxConcurrentReconciles: followers}).
-		Complete(f)
+		Complete(tracing.Reconciler("zitadelevents", "ZitadelConnection", f))
 }
 
 // Reconcile is one poll.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // IndexSecret is the field index from a Secret, as namespace/name, to the
@@ -39,7 +40,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.SecurityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.deletedConnections),
 			builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, targetsChanged))).
 		WithOptions(controller.Options{RateLimiter: kube.RetryLimiter()}).
-		Complete(r)
+		Complete(tracing.Reconciler("zitadelconnection", "ZitadelConnection", r))
 }
 
 // targetsChanged passes a policy that has let go of a target, which shows in its

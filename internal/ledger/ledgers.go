@@ -225,6 +225,8 @@ func (l *Ledgers[V, A]) do(ctx context.Context, namespace string, r *request[V])
 		return err
 	}
 	defer l.giveBack(led)
+	ctx, end := r.traced(ctx, namespace)
+	defer end()
 	return led.do(ctx, r)
 }
 

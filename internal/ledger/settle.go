@@ -78,6 +78,7 @@ func (l *ledger[V]) linger() time.Duration { return min(max(l.took, shortest), l
 // settle answers the requests it takes into one batch and returns the others.
 func (l *ledger[V]) settle(ctx context.Context, requests []*request[V]) (rest []*request[V]) {
 	for {
+		ctx := asked(ctx, requests)
 		if err := l.ensureOpen(ctx); err != nil {
 			finish(requests, err)
 			return rest
@@ -287,6 +288,7 @@ func (l *ledger[V]) answer(requests []*request[V]) {
 // claim carries out one turn for a draft.
 func (l *ledger[V]) claim(ctx context.Context, d *draft[V]) (verdict, error) {
 	t := turn{next: d.next, write: len(d.batch.Records) > 0, unborn: l.unborn}
+	ctx, end := d.traced(ctx)
 	var (
 		v     verdict
 		other audit.Batch
@@ -309,6 +311,7 @@ func (l *ledger[V]) claim(ctx context.Context, d *draft[V]) (verdict, error) {
 	l.unborn = t.unborn
 	took := l.clock.boot().since(began)
 	count(v, d.batch.Records, took)
+	end(v)
 	switch v {
 	case won:
 		l.took = took

@@ -43,6 +43,8 @@ type Manager struct {
 	// AuditCloudEventsTokenFile has the bearer token that goes along; it is read for
 	// each request. Empty: none does.
 	AuditCloudEventsTokenFile string
+	// Tracing is about OpenTelemetry spans.
+	Tracing Tracing
 	// LogLevel is debug, info or error; LogFormat is json or console.
 	LogLevel  string
 	LogFormat string
@@ -68,6 +70,7 @@ func ParseManager(args []string) (Manager, error) {
 	flags.StringVar(&o.AuditCloudEventsURL, "audit-cloudevents-url", "", "post every audit record to this https URL, as CloudEvents; empty: do not")
 	flags.StringVar(&o.AuditCloudEventsTokenFile, "audit-cloudevents-token-file", "", "file with a bearer token to send along; it is read for each request")
 	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
+	o.Tracing.add(flags)
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
 	flags.BoolVar(&o.Version, "version", false, "print the version and end")
@@ -115,12 +118,12 @@ func (o Manager) validate() error {
 			errs = append(errs, fmt.Errorf("%s must be at least 1s, got %s", name, pause))
 		}
 	}
-	return errors.Join(append(errs, validateProcess(o.LogLevel, o.LogFormat, o.PprofAddress)...)...)
+	return errors.Join(append(errs, validateProcess(o.LogLevel, o.LogFormat, o.PprofAddress, o.Tracing)...)...)
 }
 
 // validateProcess checks what both processes have.
-func validateProcess(level, format, pprof string) []error {
-	var errs []error
+func validateProcess(level, format, pprof string, tracing Tracing) []error {
+	errs := tracing.validate()
 	if pprof != "0" && !loopback(pprof) {
 		errs = append(errs, fmt.Errorf("--pprof-bind-address must be on loopback, such as 127.0.0.1:6060, got %q: a profile shows what is in memory", pprof))
 	}

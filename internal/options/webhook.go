@@ -46,6 +46,8 @@ type Webhook struct {
 	HealthAddress  string
 	// PprofAddress is a host:port of loopback; 0: there is no profiling.
 	PprofAddress string
+	// Tracing is about OpenTelemetry spans.
+	Tracing Tracing
 	// LogLevel is debug, info or error; LogFormat is json or console.
 	LogLevel  string
 	LogFormat string
@@ -76,6 +78,7 @@ func ParseWebhook(args []string) (Webhook, error) {
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "host:port to serve metrics on; 0 turns them off")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "host:port to serve /healthz and /readyz on; 0 turns them off")
 	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
+	o.Tracing.add(flags)
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&o.LogFormat, "log-format", "json", "json or console")
 	flags.BoolVar(&o.Version, "version", false, "print the version and end")
@@ -118,5 +121,5 @@ func (o Webhook) validate() error {
 	if slices.Contains(o.MFA.Namespaces, o.Namespace) {
 		errs = append(errs, fmt.Errorf("--mfa-namespace must not be the operator's own, %s: the right to the Secrets there includes the credentials for Zitadel", o.Namespace))
 	}
-	return errors.Join(append(errs, validateProcess(o.LogLevel, o.LogFormat, o.PprofAddress)...)...)
+	return errors.Join(append(errs, validateProcess(o.LogLevel, o.LogFormat, o.PprofAddress, o.Tracing)...)...)
 }

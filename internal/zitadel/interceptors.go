@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/neosc/mfa-operator/internal/metrics"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 const (
@@ -26,16 +27,18 @@ const (
 // then does its clock start, so that queueing is never mistaken for a slow
 // server.
 func interceptors(cfg Config, source tokenSource) []grpc.UnaryClientInterceptor {
-	return []grpc.UnaryClientInterceptor{
+	chain := []grpc.UnaryClientInterceptor{
 		retry.UnaryClientInterceptor(
 			retry.WithMax(maxAttempts),
 			retry.WithBackoff(retry.BackoffExponentialWithJitter(firstBackoff, 0.3)),
 			retry.WithRetriable(worthRetrying)),
 		limit(rate.NewLimiter(rate.Limit(cfg.RequestsPerSecond), cfg.Burst)),
 		measure,
-		deadline(cfg.Timeout),
-		authenticate(source),
 	}
+	if tracing.On() {
+		chain = append(chain, span(cfg.Domain))
+	}
+	return append(chain, deadline(cfg.Timeout), authenticate(source))
 }
 
 // worthRetrying tells whether trying again soon can help. A timeout is not

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // Paths of the webhooks; config/webhook has them, too.
@@ -44,6 +45,9 @@ func Routes(scheme *runtime.Scheme, c *Cluster, watch func(admission.Handler) ad
 		PathMFAResets:          about(scheme, "mfaresets", "MFAReset", &MFAResets{Cluster: c}),
 		PathMFAExemptions:      exemptions,
 	} {
+		if tracing.On() {
+			hook.Handler = traced(hook.Handler)
+		}
 		handler, err := admission.StandaloneWebhook(hook, admission.StandaloneOptions{MetricsPath: path})
 		if err != nil {
 			return nil, fmt.Errorf("making the webhook %s: %w", path, err)

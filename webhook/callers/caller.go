@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
 // What the API server is asked on our behalf.
@@ -91,7 +92,10 @@ func (g Guard) authenticate(r *http.Request, patience time.Duration) (user.Info,
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	ctx = authenticator.WithAudiences(ctx, authenticator.Audiences{Audience})
+	// The question itself is not in the trace: one answer may serve several callers.
+	ctx, span := tracing.Start(ctx, "authenticate")
 	answer, known, err := g.Callers.AuthenticateRequest(r.WithContext(ctx))
+	span.End()
 	switch {
 	case known && err == nil:
 		return answer.User, nil
@@ -134,6 +138,8 @@ func (g Guard) Authorize(ctx context.Context, may Right, namespace, name string)
 	if caller == nil {
 		return NewProblem(http.StatusUnauthorized, Unauthenticated, "nobody asks")
 	}
+	ctx, span := tracing.Start(ctx, "authorize")
+	defer span.End()
 	for _, one := range slices.Compact([]string{"", name}) {
 		decision, _, err := g.Rights.Authorize(ctx, authorizer.AttributesRecord{
 			User: caller, Verb: may.Verb, Namespace: namespace, Name: one,

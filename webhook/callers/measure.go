@@ -16,6 +16,8 @@ func Measured(mux *http.ServeMux, next http.Handler) http.Handler {
 		_, route := mux.Handler(r)
 		if route == "" {
 			route = unknownRoute
+		} else {
+			r.Pattern = route // next gets a copy, and who is in front asks this one
 		}
 		promhttp.InstrumentHandlerDuration(metrics.Requests.MustCurryWith(prometheus.Labels{"route": route}), next).ServeHTTP(w, r)
 	})

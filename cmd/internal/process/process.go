@@ -2,6 +2,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -20,7 +21,17 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/metrics"
+	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/internal/tracing"
 )
+
+// Trace turns tracing on if the flags of a process say so; end sends the last spans. It
+// comes before Begin.
+func Trace(ctx context.Context, o options.Tracing, log logr.Logger, service, version, pod string) (end func(), err error) {
+	return tracing.Open(ctx, tracing.Config{
+		Endpoint: o.Endpoint, Sampling: o.Sampling, Service: service, Version: version, Instance: pod, Log: log,
+	})
+}
 
 // Begin has controller-runtime's metrics show what the process measures, makes log the
 // one that controller-runtime writes to, and returns how to
@@ -33,6 +44,9 @@ func Begin(log logr.Logger, kubeconfig string, measured []prometheus.Collector) 
 	restConfig, err := cluster(kubeconfig)
 	if err != nil {
 		return nil, nil, err
+	}
+	if tracing.On() {
+		restConfig.Wrap(tracing.Cluster)
 	}
 	kinds, err := scheme()
 	return restConfig, kinds, err

@@ -43,6 +43,11 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
+	endTracing, err := process.Trace(ctx, o.Tracing, log, "mfa-operator-manager", version, o.PodName)
+	if err != nil {
+		return err
+	}
+	defer endTracing()
 	restConfig, scheme, err := process.Begin(log, o.Kubeconfig, metrics.Manager())
 	if err != nil {
 		return err

@@ -55,6 +55,11 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	}
 	log := process.Logger(o.LogLevel, o.LogFormat, stderr)
 	log.Info("Starting", "version", version, "namespace", o.Namespace)
+	endTracing, err := process.Trace(ctx, o.Tracing, log, "mfa-operator-webhook", version, o.MFA.PodName)
+	if err != nil {
+		return err
+	}
+	defer endTracing()
 	restConfig, scheme, err := process.Begin(log, o.Kubeconfig, metrics.Webhook())
 	if err != nil {
 		return err
