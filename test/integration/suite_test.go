@@ -55,8 +55,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func startManager() (err error) {
-	cluster.stop, err = harness.StartManager(cluster.env, cluster.logs, "--resync=1s", "--probe=2s", "--log-level=debug", "--metrics-bind-address="+cluster.metrics, "--health-probe-bind-address="+cluster.health)
+func startManager(more ...string) (err error) {
+	cluster.stop, err = harness.StartManager(cluster.env, cluster.logs, append([]string{
+		"--resync=1s", "--probe=2s", "--log-level=debug", "--metrics-bind-address=" + cluster.metrics, "--health-probe-bind-address=" + cluster.health,
+	}, more...)...)
 	return err
 }
 
