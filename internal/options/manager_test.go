@@ -23,11 +23,13 @@ var defaults = options.Manager{
 	Probe:          5 * time.Minute,
 	LogLevel:       "info",
 	LogFormat:      "json",
+	Tracing:        options.Tracing{Sampling: 1},
 }
 
 func TestDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
 	t.Setenv("POD_NAME", "manager-1")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 	got, err := options.ParseManager(nil)
 	if err != nil || got != defaults {
 		t.Errorf("got %+v, %v, want %+v", got, err, defaults)
@@ -39,10 +41,12 @@ func TestEveryFlag(t *testing.T) {
 	got, err := options.ParseManager([]string{
 		"--namespace=security", "--pod-name=manager-2", "--audit-stdout", "--audit-cloudevents-url=https://siem.example.com/in", "--audit-cloudevents-token-file=/tmp/token", "--pprof-bind-address=[::1]:6060", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
 		"--health-probe-bind-address=0", "--allow-insecure", "--resync=1s", "--probe", "1h", "--log-level=debug", "--log-format=console",
+		"--tracing-endpoint=https://collector:4317", "--tracing-sampling=0.25",
 	})
 	want := options.Manager{
 		Namespace: "security", PodName: "manager-2", AuditStdout: true, AuditCloudEventsURL: "https://siem.example.com/in", AuditCloudEventsTokenFile: "/tmp/token", PprofAddress: "[::1]:6060", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
 		HealthAddress: "0", AllowInsecure: true, Resync: time.Second, Probe: time.Hour, LogLevel: "debug", LogFormat: "console",
+		Tracing: options.Tracing{Endpoint: "https://collector:4317", Sampling: 0.25},
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -67,6 +71,20 @@ func TestThePodSaysItsName(t *testing.T) {
 	}
 }
 
+func TestTheEnvironmentSaysWhereTracesGo(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://from.the.environment:4317")
+	if got, err := options.ParseManager(nil); err != nil || got.Tracing.Endpoint != "http://from.the.environment:4317" {
+		t.Errorf("got %q, %v", got.Tracing.Endpoint, err)
+	}
+	if got, err := options.ParseManager([]string{"--tracing-endpoint="}); err != nil || got.Tracing.Endpoint != "" {
+		t.Errorf("got %q, %v: a flag says it last", got.Tracing.Endpoint, err)
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://ann:hunter2@collector:4317")
+	if _, err := options.ParseManager(nil); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v: a password must be refused, and not be repeated", err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
 		args  string
@@ -83,6 +101,13 @@ func TestRefusals(t *testing.T) {
 		{"--pprof-bind-address=localhost:6060", []string{"--pprof-bind-address"}, "a name is what a resolver makes of it"},
 		{"--audit-cloudevents-token-file=/t", []string{"--audit-cloudevents-url"}, "a token for nobody"},
 		{"--audit-cloudevents-token-file=/t --audit-cloudevents-url=http://127.0.0.1:1", []string{"https://"}, "a token crosses no network in the clear"},
+		{"--tracing-endpoint=collector:4317", []string{"--tracing-endpoint", "http://"}, "with TLS or without?"},
+		{"--tracing-endpoint=http://collector", []string{"--tracing-endpoint", "port"}, "there are two usual ones"},
+		{"--tracing-endpoint=http://collector:4318/v1/traces", []string{"--tracing-endpoint"}, "that is OTLP over HTTP, and would fail for ever"},
+		{"--tracing-endpoint=http://%zz", []string{"--tracing-endpoint", "URL"}, "the exporter would take its default instead"},
+		{"--tracing-sampling=1.5", []string{"--tracing-sampling", "1.5"}, "more than all"},
+		{"--tracing-sampling=-0.1", []string{"--tracing-sampling"}, "less than nothing"},
+		{"--tracing-sampling=NaN", []string{"--tracing-sampling"}, "no part"},
 		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
 		{"--log-level=INFO", []string{"--log-level"}, "words are written one way"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},

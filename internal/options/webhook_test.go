@@ -16,6 +16,7 @@ import (
 func TestWebhookDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
 	t.Setenv("POD_NAME", "webhook-0")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 	got, err := options.ParseWebhook(nil)
 	want := options.Webhook{
 		Namespace: "neosc-system", Address: ":9443", DNSNames: []string{"mfa-operator-webhook.neosc-system.svc"},
@@ -24,6 +25,7 @@ func TestWebhookDefaults(t *testing.T) {
 			PodName: "webhook-0", Issuer: "https://mfa-operator-webhook.neosc-system.svc", Email: options.Email{TLS: "StartTLS"},
 		},
 		DoorbellAddress: "0", ShutdownDelay: 5 * time.Second, MetricsAddress: "0", HealthAddress: ":8081", PprofAddress: "0", LogLevel: "info", LogFormat: "json",
+		Tracing: options.Tracing{Sampling: 1},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -42,6 +44,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 		"--sms-signing-key-file=/k", "--sms-token-file=/t", "--sms-ca-file=/c", "--sms-prefix=+49",
 		"--mfa-public-url=https://mfa.example.com", "--mfa-page-proxy=10.0.0.0/8", "--mfa-page-proxy=2001:db8::/32", "--fido-metadata-file=/m",
 		"--pprof-bind-address=127.0.0.1:6060", "--neosc-namespace=policies", "--shutdown-delay=7s",
+		"--tracing-endpoint=http://collector:4317", "--tracing-sampling=0",
 	})
 	want := options.Webhook{
 		Namespace: "security", Kubeconfig: "/tmp/config", Address: "127.0.0.1:1", DNSNames: []string{"a.example", "b.example"},
@@ -58,7 +61,7 @@ func TestEveryWebhookFlag(t *testing.T) {
 		},
 		NeoSCNamespace: "policies", ShutdownDelay: 7 * time.Second,
 		DoorbellAddress: ":9080", MetricsAddress: ":9090", HealthAddress: "0", PprofAddress: "127.0.0.1:6060",
-		LogLevel: "debug", LogFormat: "console",
+		LogLevel: "debug", LogFormat: "console", Tracing: options.Tracing{Endpoint: "http://collector:4317"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -104,6 +107,7 @@ func TestWebhookRefusals(t *testing.T) {
 		{"--mfa-page-proxy=10.0.0.1", []string{"--mfa-page-proxy"}, "one address, or all that begin so?"},
 		{"--mfa-page-proxy=10.0.0.1/8", []string{"--mfa-page-proxy"}, "the same"},
 		{"--pprof-bind-address=0.0.0.0:6060", []string{"--pprof-bind-address"}, "what is in memory would be for the whole network"},
+		{"--tracing-endpoint=collector:4317", []string{"--tracing-endpoint"}, "with TLS or without?"},
 		{"--log-level=trace", []string{"--log-level", `"trace"`}, "an unknown level would silently be another"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
 		{"--leader-elect", []string{"leader-elect"}, "there is no leader"},

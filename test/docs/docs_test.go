@@ -86,7 +86,7 @@ func TestMergingIsDocumented(t *testing.T) {
 
 func TestFlagsAreDocumented(t *testing.T) {
 	flag := regexp.MustCompile(`flags\.\w+Var\([^,]+, "([a-z-]+)"`)
-	for _, source := range []string{"internal/options/manager.go", "internal/options/check.go", "internal/options/webhook.go", "internal/options/mfa.go", "cmd/devcluster/main.go", "cmd/zitadel-sim/options.go"} {
+	for _, source := range []string{"internal/options/manager.go", "internal/options/check.go", "internal/options/webhook.go", "internal/options/mfa.go", "internal/options/tracing.go", "cmd/devcluster/main.go", "cmd/zitadel-sim/options.go"} {
 		found := flag.FindAllStringSubmatch(text(t, source), -1)
 		if len(found) == 0 {
 			t.Errorf("%s: no flags found; has the way they are declared changed?", source)

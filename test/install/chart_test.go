@@ -287,6 +287,7 @@ func TestChartValues(t *testing.T) {
 			o := flags(t, list)
 			g.Expect(o.AllowInsecure).To(gomega.BeFalse(), "plain HTTP is asked for, never given")
 			g.Expect(o.MetricsAddress).To(gomega.Equal("0"))
+			g.Expect(o.Tracing.Endpoint).To(gomega.BeEmpty())
 			g.Expect([]any{o.AuditStdout, o.AuditCloudEventsURL}).To(gomega.Equal([]any{false, ""}), "who signed in goes nowhere unasked")
 			g.Expect(container(t, list).Image).To(gomega.Equal(container(t, kustomization(t, "default")).Image))
 			policies := only[v1alpha1.SecurityPolicy](t, list, "SecurityPolicy")
@@ -306,6 +307,14 @@ func TestChartValues(t *testing.T) {
 				g.Expect(container(t, list).VolumeMounts).To(gomega.ConsistOf(corev1.VolumeMount{Name: "audit", MountPath: "/etc/mfa/audit", ReadOnly: true}))
 				g.Expect(deployment(t, list, manager).Spec.Template.Spec.Volumes).To(gomega.ConsistOf(
 					gomega.And(gomega.HaveField("Name", "audit"), gomega.HaveField("Secret.SecretName", "siem"))))
+			},
+		},
+		"traces": {
+			set(`tracing={"endpoint":"http://collector.observability:4317","sampling":0.05}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				want := options.Tracing{Endpoint: "http://collector.observability:4317", Sampling: 0.05}
+				g.Expect(flags(t, list).Tracing).To(gomega.Equal(want))
+				g.Expect(webhookPod(t, deployment(t, list, hook).Spec.Template.Spec).Tracing).To(gomega.Equal(want))
 			},
 		},
 		"image digest": {
@@ -649,6 +658,11 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		{`monitoring.podMonitor.interval="often"`, "/monitoring/podMonitor/interval", "no pause"},
 		{`monitoring.serviceMonitor.enabled=true`, "serviceMonitor", "there is no such choice: no Service leads to metrics"},
 		{`manager.metrics.port=8081`, "/manager/metrics/port", "taken by the probes"},
+		{`tracing.endpoint="collector:4317"`, "/tracing/endpoint", "no URL: with TLS or without?"},
+		{`tracing.endpoint="http://collector:4318/v1/traces"`, "/tracing/endpoint", "gRPC has no path: that is OTLP over HTTP"},
+		{`tracing.endpoint="http://user:secret@collector:4317"`, "/tracing/endpoint", "a password among the arguments"},
+		{`tracing.sampling=5`, "/tracing/sampling", "a part, not a percentage"},
+		{`tracing.samplig=1`, "samplig", "a typing error"},
 		{`webhook.failurePolicy="Warn"`, "/webhook/failurePolicy", "not a word of Kubernetes'"},
 		{`webhook={"enabled":false,"doorbell":{"enabled":true}}`, "/webhook/doorbell/enabled", "nobody would hear it"},
 		{`webhook.metrics.port=9080`, "/webhook/metrics/port", "taken by doorbells"},

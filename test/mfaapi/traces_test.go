@@ -126,6 +126,31 @@ func TestAVerificationIsTraced(t *testing.T) {
 	}
 }
 
+// What was decided is in the span, and about whom is not.
+func TestAReviewIsTraced(t *testing.T) {
+	w := newWorld(t)
+	to := collector.Start(t)
+	app, stop := w.traced(to.Endpoint)
+	user := `{"apiVersion":"security.neosc.io/v1alpha1","kind":"MFAUser","metadata":{"name":"canary-name"},"spec":{"username":"canary-user"}}`
+	reviewed := app.raw(http.MethodPost, "/admission/v1/mfausers?timeout=canary", "application/json", strings.NewReader(
+		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","operation":"CREATE","dryRun":true,
+		"namespace":"`+w.namespace+`","name":"canary-name","userInfo":{"username":"canary-admin"},
+		"resource":{"group":"security.neosc.io","version":"v1alpha1","resource":"mfausers"},"object":`+user+`}}`))
+	w.Expect(reviewed.of("response", "allowed")).To(gomega.BeTrue(), reviewed.raw)
+	stop()
+	var found []map[string]string
+	for _, s := range to.Spans() {
+		if s.Name == "POST /admission/v1/mfausers" {
+			found = append(found, s.Attributes)
+		}
+	}
+	w.Expect(found).To(gomega.ConsistOf(map[string]string{
+		"http.request.method": "POST", "http.route": "/admission/v1/mfausers", "http.response.status_code": "200", "k8s.namespace.name": w.namespace,
+		"admission.operation": "CREATE", "admission.dry_run": "true", "admission.allowed": "true", "admission.warnings": "0",
+	}))
+	w.Expect(to.Raw()).NotTo(gomega.ContainSubstring("canary"))
+}
+
 // Many callers share a batch; each trace shows what its caller waited for.
 func TestCallersOfOneBatchAreTracedEach(t *testing.T) {
 	w := newWorld(t)
