@@ -18,7 +18,7 @@ import (
 // application talking to it. stop ends it, after it has sent them.
 func (w *world) traced(endpoint string, more ...string) (a *app, stop func()) {
 	w.t.Helper()
-	replica, err := harness.StartWebhook(w.site.kubeconfig, w.site.logs, append(append(flags(9), "--tracing-endpoint="+endpoint), more...)...)
+	replica, err := harness.StartWebhook(w.site.kubeconfig, w.site.logs, slices.Concat(flags, []string{"--tracing-endpoint=" + endpoint}, more)...)
 	w.Expect(err).NotTo(gomega.HaveOccurred())
 	stop = sync.OnceFunc(func() { w.Expect(replica.Stop()).To(gomega.Succeed()) })
 	w.t.Cleanup(stop)
