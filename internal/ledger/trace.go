@@ -12,6 +12,9 @@ import (
 
 // traced begins the span of a caller's wish: from when it comes until it is answered.
 func (r *request[V]) traced(ctx context.Context, namespace string) (context.Context, func()) {
+	if !traced(ctx) {
+		return ctx, func() {}
+	}
 	name := "ledger append"
 	if r.look != nil {
 		name = "ledger read"
@@ -21,12 +24,14 @@ func (r *request[V]) traced(ctx context.Context, namespace string) (context.Cont
 	return ctx, func() { span.End() }
 }
 
+func traced(ctx context.Context) bool { return trace.SpanFromContext(ctx).IsRecording() }
+
 // asked is ctx with the span of the first request that has one: what is done for all of
 // them is seen there.
 func asked[V any](ctx context.Context, requests []*request[V]) context.Context {
 	for _, r := range requests {
-		if span := trace.SpanFromContext(r.ctx); span.IsRecording() {
-			return trace.ContextWithSpan(ctx, span)
+		if traced(r.ctx) {
+			return trace.ContextWithSpan(ctx, trace.SpanFromContext(r.ctx))
 		}
 	}
 	return ctx
@@ -38,6 +43,9 @@ func asked[V any](ctx context.Context, requests []*request[V]) context.Context {
 func (d *draft[V]) traced(ctx context.Context) (context.Context, func(verdict)) {
 	var spans []trace.Span
 	for _, r := range d.requests {
+		if !traced(r.ctx) {
+			continue
+		}
 		options := []trace.SpanStartOption{trace.WithAttributes(
 			attribute.Int64("ledger.sequence", d.next),
 			attribute.Int("ledger.records", len(d.batch.Records)),
@@ -47,9 +55,6 @@ func (d *draft[V]) traced(ctx context.Context) (context.Context, func(verdict)) 
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: spans[0].SpanContext()}))
 		}
 		_, span := tracing.Start(r.ctx, "ledger turn", options...)
-		if !span.IsRecording() {
-			continue
-		}
 		if spans = append(spans, span); len(spans) == 1 {
 			ctx = trace.ContextWithSpan(ctx, span)
 		}

@@ -67,7 +67,7 @@ func TestRequestsAreNamedByTheirRoutes(t *testing.T) {
 	end := open(t, c.Endpoint, 1)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /users/{user}/x", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	mux.HandleFunc("/all/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/all/", func(w http.ResponseWriter, _ *http.Request) {
 		if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Errorf("what is below cannot be reached: %v", err)
 		}
