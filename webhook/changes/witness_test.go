@@ -78,14 +78,16 @@ func TestALateRecordIsNotTakenForARepetition(t *testing.T) {
 		ask(admissionv1.Delete, second, nil)
 		w.OnDelete(second)
 		time.Sleep(time.Minute) //nolint:forbidigo // It is not real time, and what it lets happen has happened when it returns.
-
-		slices.Sort(ledger.reasons)
-		if !slices.Equal(ledger.reasons, []string{"Created", "Deleted", "Updated"}) {
-			t.Errorf("%v", ledger.reasons)
-		}
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+
+		ledger.mu.Lock()
+		defer ledger.mu.Unlock()
+		slices.Sort(ledger.reasons)
+		if !slices.Equal(ledger.reasons, []string{"Created", "Deleted", "Updated"}) {
+			t.Errorf("%v", ledger.reasons)
 		}
 	})
 }
