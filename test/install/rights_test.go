@@ -236,11 +236,14 @@ func (c *cluster) managerWorks() {
 			g.Expect(told.Items).To(gomega.ContainElement(gomega.HaveField("Regarding.Kind", kind)))
 		}
 	}).Should(gomega.Succeed(), "log:\n%s", logs)
-	recorded := &v1alpha1.MFAAuditRecordList{}
-	c.Expect(c.client.List(c.t.Context(), recorded)).To(gomega.Succeed())
-	for _, action := range []audit.Action{audit.PolicyApplied, audit.PolicyRestored} {
-		c.Expect(recorded.Items).To(gomega.ContainElement(gomega.HaveField("Spec.Records", gomega.ContainElement(gomega.ContainSubstring(string(action))))))
-	}
+	// What a claim tells is recorded after it.
+	c.Eventually(func(g gomega.Gomega) {
+		recorded := &v1alpha1.MFAAuditRecordList{}
+		g.Expect(c.client.List(c.t.Context(), recorded)).To(gomega.Succeed())
+		for _, action := range []audit.Action{audit.PolicyApplied, audit.PolicyRestored} {
+			g.Expect(recorded.Items).To(gomega.ContainElement(gomega.HaveField("Spec.Records", gomega.ContainElement(gomega.ContainSubstring(string(action))))))
+		}
+	}).Should(gomega.Succeed(), "log:\n%s", logs)
 	stop()
 	c.get(&coordinationv1.Lease{}, namespace+"/"+manager)
 	for line := range strings.Lines(logs.String()) {

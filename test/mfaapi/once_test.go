@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/mfa/mfatest"
-	"github.com/neosc/mfa-operator/test/harness"
 )
 
 const atOnce = 16
@@ -154,105 +152,6 @@ func TestEverythingIsAcceptedOnce(t *testing.T) {
 		want[method+" Succeeded"], want[method+" Replayed"] = n, n*(atOnce-1)
 	}
 	w.Expect(counted).To(gomega.Equal(want))
-}
-
-// The same while one of the replicas is killed and started again, over and over.
-// Who got no answer does not know; but nobody gets two.
-func TestOnceWhileReplicasAreKilled(t *testing.T) {
-	w := newWorld(t)
-	n := 20
-	if testing.Short() {
-		n = 5
-	}
-	users := w.arm(n)
-	var (
-		mortal  atomic.Pointer[harness.Webhook]
-		kills   int
-		over    = make(chan struct{})
-		killing sync.WaitGroup
-		// byMortal counts the answers of the replica that is killed.
-		byMortal atomic.Int64
-	)
-	boot := func() {
-		// It keeps its name, as a container that is started again does.
-		p, err := harness.ForkWebhook(w.site.kubeconfig, w.site.logs, slices.Concat(flags, []string{"--pod-name=mortal"})...)
-		if err == nil {
-			err = p.AwaitReady(w.ctx)
-		}
-		w.Expect(err).NotTo(gomega.HaveOccurred())
-		mortal.Store(p)
-	}
-	boot()
-	killing.Go(func() {
-		for {
-			for before := byMortal.Load(); byMortal.Load() == before; { // it has work
-				select {
-				case <-over:
-					return
-				case <-time.After(5 * time.Millisecond):
-				}
-			}
-			if err := mortal.Load().Stop(); err != nil {
-				t.Error(err)
-			}
-			kills++
-			boot()
-		}
-	})
-	answered, unanswered := map[string]int{}, 0
-	var mu sync.Mutex
-	for _, u := range users {
-		for method, proof := range u.proofs {
-			var tries sync.WaitGroup
-			start := make(chan struct{})
-			for i := range atOnce {
-				tries.Go(func() {
-					<-start
-					url := mortal.Load().URL
-					stable := i%2 == 0
-					if stable {
-						url = w.site.replicas[i%replicas].URL
-					}
-					got, err := w.app.to(url, http.MethodPost, u.name, "/verifications", proof)
-					mu.Lock()
-					defer mu.Unlock()
-					if err == nil && !stable {
-						byMortal.Add(1)
-					}
-					switch {
-					case err != nil:
-						unanswered++
-					case got.status == http.StatusCreated:
-						answered[method+" of "+u.name]++
-					case got.status != http.StatusForbidden && got.status != http.StatusServiceUnavailable:
-						t.Errorf("%s of %s: %d %s", method, u.name, got.status, got.raw)
-					}
-				})
-			}
-			close(start)
-			tries.Wait()
-		}
-	}
-	close(over)
-	killing.Wait()
-	if err := mortal.Load().Stop(); err != nil {
-		t.Error(err)
-	}
-	for what, times := range answered {
-		if times != 1 {
-			t.Errorf("%s: accepted %d times", what, times)
-		}
-	}
-	recorded := map[string]int{}
-	for _, r := range w.trail(audit.Verification, audit.RecoveryCodeUsed) {
-		if r.Outcome == audit.Succeeded {
-			recorded[r.Method+" of "+r.Subject]++
-		}
-	}
-	w.Expect(recorded).To(gomega.HaveLen(3*n), "everything was accepted, and in etcd")
-	w.Expect(recorded).To(gomega.HaveEach(1), "once")
-	t.Logf("%d killed; of %d accepted, %d were told; of tries at the one that is killed, %d got an answer, %d none", kills, len(recorded), len(answered), byMortal.Load(), unanswered)
-	w.Expect([]int{kills, int(byMortal.Load()), unanswered}).To(gomega.HaveEach(gomega.BeNumerically(">", 0)), "or it means nothing")
 }
 
 // A security key over HTTP.
