@@ -222,7 +222,8 @@ func (s *Service) grant(ctx context.Context, p Person, w who, r Rules, ask Enrol
 	if err != nil {
 		return g, err
 	}
-	now, reason := s.Clock(), ""
+	now := s.Clock()
+	var reason string
 	ss := u.session(g.Session)
 	switch {
 	case p.Suspended:
