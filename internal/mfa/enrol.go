@@ -146,7 +146,8 @@ func (s *Service) StartEnrolment(ctx context.Context, p Person, r Rules, ask Enr
 		return Enrolment{}, &NotAllowedError{ReasonMethodNotAllowed}
 	}
 	t := enrolmentToken{Method: ask.Method, Name: ask.Name, Until: s.after(enrolmentLife)}
-	if t.Grant, err = s.grant(ctx, p, w, r, ask); err != nil {
+	var kept Kept
+	if t.Grant, kept, err = s.grant(ctx, p, w, r, ask); err != nil {
 		return Enrolment{}, err
 	}
 	if t.ID, err = s.newID(); err != nil {
@@ -158,10 +159,7 @@ func (s *Service) StartEnrolment(ctx context.Context, p Person, r Rules, ask Enr
 		e, err = s.startTOTP(p, r, ask, &t)
 	case WebAuthn:
 		t.Until = s.after(challengeLife)
-		var kept Kept
-		if kept, err = s.load(ctx, w); err == nil {
-			e.Options, t.WebAuthn, err = s.startKey(p, w, r, kept.Credentials)
-		}
+		e.Options, t.WebAuthn, err = s.startKey(p, w, r, kept.Credentials)
 	default:
 		e, err = s.startAddress(ctx, p, w, r, ask, &t)
 	}
@@ -200,27 +198,27 @@ func checkName(name string) error {
 	return nil
 }
 
-// grant says by what right somebody enrols.
-func (s *Service) grant(ctx context.Context, p Person, w who, r Rules, ask EnrolmentRequest) (grant, error) {
+// grant says by what right somebody enrols, and what is kept of them already.
+func (s *Service) grant(ctx context.Context, p Person, w who, r Rules, ask EnrolmentRequest) (grant, Kept, error) {
 	var g grant
 	var err error
 	switch {
 	case ask.Session != "":
 		if g.Session, err = s.sessionID(w, ask.Session); err != nil {
-			return g, err
+			return g, Kept{}, err
 		}
 	case ask.Link != "":
 		if g.Link, err = s.linkID(w, ask.Link); err != nil {
-			return g, err
+			return g, Kept{}, err
 		}
 	}
 	u, kept, err := s.both(ctx, w)
 	if err != nil {
-		return g, err
+		return g, Kept{}, err
 	}
 	forgotten, err := s.forgotten(ctx, w, &u, kept.Credentials)
 	if err != nil {
-		return g, err
+		return g, Kept{}, err
 	}
 	now := s.Clock()
 	var reason string
@@ -236,9 +234,9 @@ func (s *Service) grant(ctx context.Context, p Person, w who, r Rules, ask Enrol
 		reason = g.why(&u, forgotten, r, now)
 	}
 	if reason != "" {
-		return g, &NotAllowedError{reason}
+		return g, Kept{}, &NotAllowedError{reason}
 	}
-	return g, nil
+	return g, kept, nil
 }
 
 func (s *Service) startTOTP(p Person, r Rules, ask EnrolmentRequest, t *enrolmentToken) (Enrolment, error) {

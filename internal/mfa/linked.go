@@ -22,7 +22,7 @@ func (s *Service) LinkOffer(ctx context.Context, p Person, r Rules, link string)
 	if err != nil {
 		return Offer{}, err
 	}
-	if _, err := s.grant(ctx, p, w, r, EnrolmentRequest{Link: link}); err != nil {
+	if _, _, err := s.grant(ctx, p, w, r, EnrolmentRequest{Link: link}); err != nil {
 		return Offer{}, err
 	}
 	o := Offer{Methods: preferred(s.enrollable(p, r), r.Preferred)}

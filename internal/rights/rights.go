@@ -64,12 +64,12 @@ var ForManager = Scope{
 	},
 	Home: []Right{
 		{"", "secrets", "get list watch", "credentials for Zitadel"},
-		{"", "secrets:zitadel-doorbell", "patch", "the keys that Zitadel's calls are signed with, in this Secret only"},
+		{"", "secrets:" + doorbell.Name, "patch", "the keys that Zitadel's calls are signed with, in this Secret only"},
 		{"", "configmaps", "get list watch create update delete", "claims on targets, and what stood there before"},
 		{"", "events", "create patch", "leader election speaks the older API"},
 		{"coordination.k8s.io", "leases", "create", "leader election"},
 		{"coordination.k8s.io", "leases:" + Manager, "get update", "leader election, this lease only"},
-		{"coordination.k8s.io", "leases:zitadel-doorbell", "get list watch", "rings, which the webhook writes"},
+		{"coordination.k8s.io", "leases:" + doorbell.Name, "get list watch", "rings, which the webhook writes"},
 	},
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // input and output of one call, as porcupine sees it.
@@ -34,19 +35,8 @@ type output struct {
 // sequential is how a thing behaves if one call comes after the other: the
 // state is whether it is used up.
 var sequential = porcupine.NondeterministicModel{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		byThing := map[string][]porcupine.Operation{}
-		for _, op := range history {
-			thing := op.Input.(input).thing
-			byThing[thing] = append(byThing[thing], op)
-		}
-		var parts [][]porcupine.Operation
-		for _, part := range byThing {
-			parts = append(parts, part)
-		}
-		return parts
-	},
-	Init: func() []any { return []any{false} },
+	Partition: harness.ByThing(func(in any) string { return in.(input).thing }),
+	Init:      func() []any { return []any{false} },
 	Step: func(state, in, out any) []any {
 		used, i, o := state.(bool), in.(input), out.(output)
 		after := used
@@ -267,16 +257,7 @@ func TestLinearizable(t *testing.T) {
 	if len(h.acked) < 1000 || lost.Load() < 10 || restarts == 0 {
 		t.Error("too little happened for this to mean anything")
 	}
-	began := time.Now()
-	result, info := porcupine.CheckOperationsVerbose(sequential.ToModel(), h.ops, 3*time.Minute)
-	t.Logf("checked in %s: %s", time.Since(began).Round(time.Millisecond), result)
-	if result != porcupine.Ok {
-		path := t.ArtifactDir() + "/history.html"
-		if err := porcupine.VisualizePath(sequential.ToModel(), info, path); err != nil {
-			t.Error(err)
-		}
-		t.Errorf("the history is not linearizable; see %s", path)
-	}
+	harness.Linearizable(t, sequential, h.ops)
 }
 
 func one(ctx context.Context, h *history, client int, r *replica, namespace string, thingsN int) {

@@ -26,9 +26,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/test/bench/load"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // result is one line of bench/ledger.json.
@@ -62,16 +62,10 @@ var callerCounts = []int{1, 16, 64, 256}
 // BenchmarkLedger runs everything once, prints a table and, if BENCH_JSON names
 // a file, writes it there.
 func BenchmarkLedger(b *testing.B) {
-	dir := b.TempDir()
-	for _, name := range []string{"etcd", "apiserver"} {
-		ok(b, os.Mkdir(filepath.Join(dir, name), 0o700))
-	}
-	env, err := controlplane.Start(controlplane.Durable(dir))
+	c, err := harness.StartCluster(harness.Durable)
 	ok(b, err)
-	b.Cleanup(func() { ok(b, env.Stop()) })
-	s := &scene{env: env, etcd: etcdProcess(b, dir)}
-	s.kube, err = client.New(env.Config, client.Options{})
-	ok(b, err)
+	b.Cleanup(func() { ok(b, c.Stop()) })
+	s := &scene{env: c.Env, kube: c.Client, etcd: etcdProcess(b, c.Env.ControlPlane.Etcd.DataDir)}
 
 	for range b.N {
 		// What is compared is measured right after each other: a machine that does
@@ -218,7 +212,7 @@ func (claims) Apply(state audit.Entries[bool], r audit.Record) {
 
 func (claims) Expired(string, bool, time.Time) bool { return false }
 
-// etcdProcess finds the etcd that keeps its data below dir.
+// etcdProcess finds the etcd that keeps its data in dir.
 func etcdProcess(b *testing.B, dir string) int {
 	if runtime.GOOS != "linux" {
 		b.Skip("what etcd writes is read from /proc")
@@ -231,7 +225,7 @@ func etcdProcess(b *testing.B, dir string) int {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if err == nil && strings.Contains(string(line), "data-dir="+filepath.Join(dir, "etcd")) {
+		if err == nil && strings.Contains(string(line), "data-dir="+dir) {
 			return pid
 		}
 	}

@@ -3,8 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -13,11 +11,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/ledger"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 // full is what a ledger holds before retention takes from it.
@@ -26,18 +23,12 @@ const full = 64 << 20
 // BenchmarkOpening fills a ledger and opens it: first all of it, then what came
 // after a checkpoint. Reading batch after batch, with nothing ahead, is beside it.
 func BenchmarkOpening(b *testing.B) {
-	dir := b.TempDir()
-	for _, name := range []string{"etcd", "apiserver"} {
-		ok(b, os.Mkdir(filepath.Join(dir, name), 0o700))
-	}
-	env, err := controlplane.Start(controlplane.Durable(dir))
+	c, err := harness.StartCluster(harness.Durable)
 	ok(b, err)
-	b.Cleanup(func() { ok(b, env.Stop()) })
-	kube, err := client.New(env.Config, client.Options{})
-	ok(b, err)
-	ok(b, kube.Create(b.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "full"}}))
+	b.Cleanup(func() { ok(b, c.Stop()) })
+	ok(b, c.Client.Create(b.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "full"}}))
 	start := func(writer string) (*ledger.Ledgers[bool, audit.Record], func()) {
-		l, err := ledger.New(ledger.Config{REST: env.Config, Writer: writer, Patience: time.Minute}, claims{})
+		l, err := ledger.New(ledger.Config{REST: c.Env.Config, Writer: writer, Patience: time.Minute}, claims{})
 		ok(b, err)
 		ctx, stop := context.WithCancel(b.Context())
 		ended := make(chan error, 1)
@@ -84,7 +75,7 @@ func BenchmarkOpening(b *testing.B) {
 			line(what, batches, time.Since(began))
 		}
 
-		store, err := ledger.NewStore(env.Config, nil)
+		store, err := ledger.NewStore(c.Env.Config, nil)
 		ok(b, err)
 		var all int64
 		for stored := 0; stored < full; all = head().Sequence {

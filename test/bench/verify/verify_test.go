@@ -15,7 +15,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -38,7 +37,6 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
-	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/ledger"
 	"github.com/neosc/mfa-operator/internal/mfa/mfatest"
 	"github.com/neosc/mfa-operator/test/bench/load"
@@ -129,31 +127,20 @@ type key struct {
 }
 
 func start(b *testing.B) *scene {
-	dir := b.TempDir()
-	for _, name := range []string{"etcd", "apiserver"} {
-		ok(b, os.Mkdir(filepath.Join(dir, name), 0o700))
-	}
-	env, err := controlplane.Start(controlplane.Durable(dir))
+	c, err := harness.StartCluster(harness.Durable)
 	ok(b, err)
-	b.Cleanup(func() { ok(b, env.Stop()) })
-	s := &scene{rest: env.Config, https: &http.Client{Transport: &http.Transport{
+	b.Cleanup(func() { ok(b, c.Stop()) })
+	s := &scene{rest: c.Env.Config, kube: c.Client, https: &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 512,
 	}}}
-	s.kube, err = client.New(env.Config, client.Options{Scheme: harness.Scheme})
-	ok(b, err)
 	ctx := b.Context()
-	for _, name := range []string{harness.OperatorNamespace, namespace} {
-		ok(b, s.kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
-	}
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	ok(b, os.WriteFile(kubeconfig, env.KubeConfig, 0o600))
+	ok(b, s.kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
 	ok(b, harness.InstallWebhook(ctx, s.kube))
-	logs := &harness.Recorder{}
-	w, err := harness.StartWebhook(kubeconfig, logs, "--mfa-namespace="+namespace, "--webauthn-rp-id=example.com", "--webauthn-origin="+origin)
+	w, err := harness.StartWebhook(c.Kubeconfig, c.Logs, "--mfa-namespace="+namespace, "--webauthn-rp-id=example.com", "--webauthn-origin="+origin)
 	ok(b, err)
 	b.Cleanup(func() { ok(b, w.Stop()) })
 	if err := w.AwaitReady(ctx); err != nil {
-		b.Fatalf("%v; log:\n%s", err, logs)
+		b.Fatalf("%v; log:\n%s", err, c.Logs)
 	}
 	s.url = w.URL
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "checkout"}
@@ -169,7 +156,7 @@ func start(b *testing.B) *scene {
 	} {
 		ok(b, s.kube.Create(ctx, obj))
 	}
-	clientset, err := kubernetes.NewForConfig(env.Config)
+	clientset, err := kubernetes.NewForConfig(s.rest)
 	ok(b, err)
 	answer, err := clientset.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "checkout",
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"mfa.security.neosc.io"}}}, metav1.CreateOptions{})
