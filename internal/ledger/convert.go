@@ -54,7 +54,7 @@ func ToObject(namespace string, b audit.Batch) *v1alpha1.MFAAuditRecord {
 		},
 	}
 	for i, r := range b.Records {
-		text, err := json.Marshal(brief(r, b.Sequence, i, sum.From))
+		text, err := brief(r, b.Sequence, i, sum.From).MarshalJSON() // by json.Marshal it would be read once more
 		if err != nil {
 			panic("encoding text, numbers and a time: " + err.Error())
 		}
