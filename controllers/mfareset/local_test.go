@@ -64,7 +64,7 @@ func newHome(t *testing.T, reset *v1alpha1.MFAReset) *home {
 	h.enrol("key-2", mfa.WebAuthn)
 	h.apply(audit.Record{Action: audit.RecoveryCodesIssued, Details: []audit.Detail{{Name: "factor", Value: "codes-1"}, {Name: "codes", Value: "10"}}})
 	h.kept["codes-1"] = true
-	h.apply(audit.Record{Action: audit.SessionIssued, Session: "s", Details: []audit.Detail{{Name: "until", Value: "2026-11-27T12:00:00Z"}}})
+	h.apply(audit.Record{Action: audit.Verification, Session: "s", Details: []audit.Detail{{Name: "sessionUntil", Value: "2026-11-27T12:00:00Z"}}})
 	h.apply(audit.Record{Action: audit.UserLocked, Details: []audit.Detail{{Name: "until", Value: "2026-11-27T12:00:00Z"}}})
 	return h
 }

@@ -161,7 +161,7 @@ func (l *listener) heard(ctx context.Context, namespace string, b audit.Batch) e
 // isRoutine tells whether an action belongs to every login: a look at what it
 // changed may wait.
 func isRoutine(a audit.Action) bool {
-	return a == audit.Verification || a == audit.SessionIssued || a == audit.ChallengeSent
+	return a == audit.Verification || a == audit.ChallengeSent
 }
 
 // wake puts a user into the queue. It fails only when ctx ends.

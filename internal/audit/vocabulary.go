@@ -24,7 +24,6 @@ const (
 	Verification         Action = "Verification"
 	RecoveryCodesIssued  Action = "RecoveryCodesIssued"
 	RecoveryCodeUsed     Action = "RecoveryCodeUsed"
-	SessionIssued        Action = "SessionIssued"
 	SessionRevoked       Action = "SessionRevoked"
 	MFAReset             Action = "MFAReset"
 	ExemptionGranted     Action = "ExemptionGranted"
@@ -58,7 +57,6 @@ var meanings = map[Action]string{
 	Verification:         "a second factor was tried",
 	RecoveryCodesIssued:  "recovery codes were made; earlier ones are void",
 	RecoveryCodeUsed:     "a recovery code was tried",
-	SessionIssued:        "a session token was issued",
 	SessionRevoked:       "a session was ended before its time",
 	MFAReset:             "an administrator removed factors and ended sessions",
 	ExemptionGranted:     "a user was exempted from a policy until a date",

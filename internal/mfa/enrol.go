@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -288,7 +289,7 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, p Person, r Rules, c Con
 	if err != nil {
 		return Confirmed{}, err
 	}
-	session, err := s.sign(w, records)
+	session, err := s.sign(w, find(records, audit.FactorEnrolled))
 	if err != nil {
 		return Confirmed{}, err
 	}
@@ -427,7 +428,7 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 			a.credential = credentialHash(k.ID)
 			a.record.Details = []audit.Detail{
 				detail(detailAAGUID, k.aaguid), detail(detailAttested, audit.Printable(k.Type, audit.MaxDetailValue)),
-				detail(detailBackup, yesNo(k.backedUp)),
+				detail(detailBackup, strconv.FormatBool(k.backedUp)),
 			}
 		}
 	default:
@@ -453,13 +454,6 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 		return unavailable("keeping a factor", err)
 	}
 	return nil
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "true"
-	}
-	return "false"
 }
 
 // enrolmentAttempt wants a factor to live.
@@ -504,7 +498,7 @@ func (a enrolmentAttempt) judge(state audit.State[Entry], now time.Time) ([]audi
 		}
 		records := []audit.Record{r}
 		if a.plan.id != "" {
-			records = append(records, a.plan.issue(a.act, u, now)...)
+			records = a.plan.issue(r, u, now)
 		}
 		if left, _ := u.CodesLeft(); a.codes != nil && left == 0 {
 			issued := as(a.record, audit.RecoveryCodesIssued, "", detail(detailFactor, a.codes.ID), numberDetail(detailCodes, recoveryCodes))

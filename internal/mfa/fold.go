@@ -3,7 +3,6 @@ package mfa
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/neosc/mfa-operator/internal/audit"
@@ -86,7 +85,6 @@ var meanings = map[audit.Action]func(audit.Entries[Entry], *User, audit.Record){
 	audit.Verification:        verified,
 	audit.RecoveryCodeUsed:    verified,
 	audit.RecoveryCodesIssued: codesIssued,
-	audit.SessionIssued:       sessionIssued,
 	audit.SessionRevoked:      sessionRevoked,
 	audit.UserLocked:          locked,
 	audit.UserUnlocked:        unlocked,
@@ -116,6 +114,7 @@ func enrolled(state audit.Entries[Entry], u *User, r audit.Record) {
 	u.Factors = append(u.Factors, f)
 	u.Enrolled = true
 	u.VerifiedAt = r.Time
+	u.sessionBegins(r)
 	if f.Credential != "" {
 		state.Set(credentialPrefix+f.Credential, Entry{Owner: r.Subject})
 	}
@@ -169,6 +168,7 @@ func verified(_ audit.Entries[Entry], u *User, r audit.Record) {
 	source := sourceOfRecord(r)
 	u.Failures = slices.DeleteFunc(u.Failures, func(f Failures) bool { return f.Source == source })
 	u.VerifiedAt = r.Time
+	u.sessionBegins(r)
 	f := u.factor(r.Detail(detailFactor))
 	if f == nil {
 		return
@@ -188,12 +188,11 @@ func codesIssued(state audit.Entries[Entry], u *User, r audit.Record) {
 	})
 }
 
-func sessionIssued(_ audit.Entries[Entry], u *User, r audit.Record) {
-	u.Sessions = append(u.Sessions, SessionState{
-		ID: r.Session, Method: Method(r.Method), AMR: strings.Fields(r.Detail(detailAMR)), ACR: r.Detail(detailACR),
-		IssuedAt: r.Time, ExpiresAt: until(r),
-		UserVerified: r.Detail(detailUV) == "true", Verified: r.Detail(detailVerified) == "true",
-	})
+// sessionBegins notes the session that came of a factor, if one did.
+func (u *User) sessionBegins(r audit.Record) {
+	if r.Session != "" {
+		u.Sessions = append(u.Sessions, sessionOf(r))
+	}
 }
 
 // sessionRevoked ends one session, or all if none is named.

@@ -66,30 +66,34 @@ var harmless = []string{
 
 // The names of details that the fold reads.
 const (
-	detailFactor     = "factor"
-	detailMethod     = "method"
-	detailStep       = "step"
-	detailCounter    = "counter"
-	detailCode       = "code"
-	detailCodes      = "codes"
-	detailChallenge  = "challenge"
-	detailLink       = "link"
-	detailFor        = "for"
-	detailUntil      = "until"
-	detailCredential = "credential"
-	detailRetryAfter = "retryAfterSeconds"
-	detailAMR        = "amr"
-	detailACR        = "acr"
-	detailUV         = "userVerified"
-	detailVerified   = "mfaVerified"
-	detailAudience   = "audience"
-	detailRevoke     = "revokeSessions"
-	detailName       = "name"
-	detailUser       = "user"
-	detailAAGUID     = "aaguid"
-	detailAttested   = "attestation"
-	detailBackup     = "backedUp"
+	detailFactor       = "factor"
+	detailMethod       = "method"
+	detailStep         = "step"
+	detailCounter      = "counter"
+	detailCode         = "code"
+	detailCodes        = "codes"
+	detailChallenge    = "challenge"
+	detailLink         = "link"
+	detailFor          = "for"
+	detailUntil        = "until"
+	detailCredential   = "credential"
+	detailRetryAfter   = "retryAfterSeconds"
+	detailAMR          = "amr"
+	detailACR          = "acr"
+	detailSessionUntil = "sessionUntil"
+	detailUV           = "userVerified"
+	detailVerified     = "mfaVerified"
+	detailAudience     = "audience"
+	detailRevoke       = "revokeSessions"
+	detailName         = "name"
+	detailUser         = "user"
+	detailAAGUID       = "aaguid"
+	detailAttested     = "attestation"
+	detailBackup       = "backedUp"
 )
+
+// yes is the value of a detail that is left out where it would be no.
+const yes = "true"
 
 // revokeNone is the value of detailRevoke by which a reset keeps the sessions.
 const revokeNone = "None"
@@ -98,9 +102,11 @@ func detail(name, value string) audit.Detail { return audit.Detail{Name: name, V
 
 func numberDetail(name string, n int64) audit.Detail { return detail(name, strconv.FormatInt(n, 10)) }
 
-func untilDetail(t time.Time) audit.Detail {
-	return detail(detailUntil, t.UTC().Format(time.RFC3339Nano))
+func timeDetail(name string, t time.Time) audit.Detail {
+	return detail(name, t.UTC().Format(time.RFC3339Nano))
 }
+
+func untilDetail(t time.Time) audit.Detail { return timeDetail(detailUntil, t) }
 
 // number reads a detail; 0 if it is not there or no number.
 func number(r audit.Record, name string) int64 {
@@ -112,8 +118,11 @@ func number(r audit.Record, name string) int64 {
 }
 
 // until reads the end of what a record begins; the zero time if it has none.
-func until(r audit.Record) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, r.Detail(detailUntil))
+func until(r audit.Record) time.Time { return moment(r, detailUntil) }
+
+// moment reads a detail; the zero time if it is not there or no time.
+func moment(r audit.Record, name string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, r.Detail(name))
 	if err != nil {
 		return time.Time{}
 	}

@@ -3,7 +3,7 @@ package mfa
 import (
 	"context"
 	"errors"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,31 +129,46 @@ func amrOf(m Method) []string {
 	}
 }
 
-// issue is the records of the session, after a guess that was right. One more
-// than a user may have ends the oldest.
-func (p plan) issue(a act, u *User, now time.Time) []audit.Record {
-	issued := as(a.record, audit.SessionIssued, "",
-		untilDetail(now.Add(p.lifetime).Truncate(time.Second)),
-		detail(detailAMR, words(p.amr)), detail(detailACR, p.acr),
-		detail(detailUV, strconv.FormatBool(p.uv)), detail(detailVerified, strconv.FormatBool(p.verified)),
-		detail(detailAudience, p.audience))
-	issued.Session = p.id
-	if len(u.Sessions) < mostSessions {
-		return []audit.Record{issued}
+// issue has the record of a guess that was right tell of the session it gives. One
+// more than a user may have ends the oldest.
+func (p plan) issue(r audit.Record, u *User, now time.Time) []audit.Record {
+	given := r
+	given.Session = p.id
+	given.Details = append(slices.Clone(r.Details), timeDetail(detailSessionUntil, now.Add(p.lifetime).Truncate(time.Second)),
+		detail(detailAMR, words(p.amr)), detail(detailACR, p.acr))
+	if p.uv {
+		given.Details = append(given.Details, detail(detailUV, yes))
 	}
-	ended := as(a.record, audit.SessionRevoked, ReasonTooManySessions)
+	if p.verified {
+		given.Details = append(given.Details, detail(detailVerified, yes))
+	}
+	if p.audience != "" {
+		given.Details = append(given.Details, detail(detailAudience, p.audience))
+	}
+	if len(u.Sessions) < mostSessions {
+		return []audit.Record{given}
+	}
+	ended := as(r, audit.SessionRevoked, ReasonTooManySessions)
 	ended.Session = u.Sessions[0].ID
-	return []audit.Record{ended, issued}
+	return []audit.Record{given, ended}
 }
 
-// sign makes the token of the session that was recorded.
-func (s *Service) sign(w who, records []audit.Record) (Session, error) {
-	r := find(records, audit.SessionIssued)
-	at := r.Time.Unix()
+// sessionOf reads the session that a record tells of.
+func sessionOf(r audit.Record) SessionState {
+	return SessionState{
+		ID: r.Session, Method: Method(r.Method), AMR: strings.Fields(r.Detail(detailAMR)), ACR: r.Detail(detailACR),
+		IssuedAt: r.Time, ExpiresAt: moment(r, detailSessionUntil),
+		UserVerified: r.Detail(detailUV) == yes, Verified: r.Detail(detailVerified) == yes,
+	}
+}
+
+// sign makes the token of the session that a record tells of.
+func (s *Service) sign(w who, r audit.Record) (Session, error) {
+	ss := sessionOf(r)
 	session := Session{Claims: Claims{
 		Issuer: s.Issuer, Audience: r.Detail(detailAudience), Subject: r.Subject, Namespace: w.Namespace, User: w.Name,
-		SessionID: r.Session, AMR: strings.Fields(r.Detail(detailAMR)), ACR: r.Detail(detailACR),
-		AuthTime: at, IssuedAt: at, ExpiresAt: until(r).Unix(), Verified: r.Detail(detailVerified) == "true",
+		SessionID: ss.ID, AMR: ss.AMR, ACR: ss.ACR,
+		AuthTime: ss.IssuedAt.Unix(), IssuedAt: ss.IssuedAt.Unix(), ExpiresAt: ss.ExpiresAt.Unix(), Verified: ss.Verified,
 	}}
 	session.Enrol = !session.Verified
 	var err error

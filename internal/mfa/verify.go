@@ -89,10 +89,11 @@ func (s *Service) Verify(ctx context.Context, p Person, r Rules, proof Proof) (S
 		return Session{}, err
 	}
 	s.notify(p, records)
-	if _, err := accepted(records, action); err != nil {
+	won, err := accepted(records, action)
+	if err != nil {
 		return Session{}, err
 	}
-	return s.sign(w, records)
+	return s.sign(w, won)
 }
 
 // check says what is malformed beyond doubt.
@@ -252,7 +253,7 @@ func (a verification) judge(state audit.State[Entry], now time.Time) ([]audit.Re
 			r.Details = append(r.Details, numberDetail(detailCounter, int64(c.counter)))
 		default:
 		}
-		return append([]audit.Record{r}, a.plan.issue(a.act, u, now)...)
+		return a.plan.issue(r, u, now)
 	})
 }
 

@@ -146,7 +146,7 @@ func (w *world) last() audit.Record {
 	all := w.ledger.Records("team-a")
 	for i := len(all) - 1; i >= 0; i-- {
 		switch all[i].Action {
-		case audit.SessionIssued, audit.UserLocked, audit.SessionRevoked:
+		case audit.UserLocked, audit.SessionRevoked:
 		default:
 			return all[i]
 		}
