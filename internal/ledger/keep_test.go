@@ -301,7 +301,7 @@ func TestALargeStateIsKeptInParts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMemory()
 		s := newState[string]("uid-1")
-		for i := range 200_000 { // digests do not compress
+		for i := range 60_000 { // digests do not compress
 			s.values[fmt.Sprint(i)] = digest([]byte(fmt.Sprint(i)))
 		}
 		s.head.Sequence, s.head.Time = 9, time.Date(2026, 11, 26, 1, 0, 0, 0, time.UTC)
@@ -312,7 +312,7 @@ func TestALargeStateIsKeptInParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		parts, err := writeSnapshot(t.Context(), ns, m, 9, data)
-		if err != nil || parts < 10 {
+		if err != nil || parts < 4 { // the fourth is changed below
 			t.Fatalf("%d parts, %v", parts, err)
 		}
 		obj := &v1alpha1.MFALedger{}

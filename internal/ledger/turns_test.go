@@ -44,7 +44,7 @@ func TestTurns(t *testing.T) {
 // Writers that are all at it get the same share of the batches, and hardly try in
 // vain; what each has to wait is known.
 func TestWritersTakeTurns(t *testing.T) {
-	const writers, callers, length = 3, 20, 10 * time.Second
+	const writers, callers, length = 3, 20, 3 * time.Second
 	bubble(t, func(t *testing.T) {
 		m := newMemory()
 		m.setFault(func(op string, _ int64, do func() error) error {

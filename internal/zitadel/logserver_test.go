@@ -93,8 +93,11 @@ func (s *logServer) ListEvents(_ context.Context, r *admin.ListEventsRequest) (*
 			(len(r.GetAggregateTypes()) == 0 || slices.Contains(r.GetAggregateTypes(), e.GetAggregate().GetType().GetType())) &&
 			(r.GetFrom() == nil || at.After(r.GetFrom().AsTime())) &&
 			(r.GetRange() == nil || at.After(r.GetRange().GetSince().AsTime()) && at.Before(r.GetRange().GetUntil().AsTime()))
-		if fits && len(response.Events) < limit {
+		if fits {
 			response.Events = append(response.Events, e)
+		}
+		if len(response.Events) == limit {
+			break
 		}
 	}
 	return response, nil
