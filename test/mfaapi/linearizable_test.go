@@ -177,7 +177,7 @@ func TestOnceWhateverIsKilled(t *testing.T) {
 					p = proof{shown{"app of " + u.name, step}, u.name, object{"method": "TOTP", "code": u.seed.at(step)}}
 				}
 				if h.send(w.app, c, current[rand.IntN(replicas)].Load().URL, p) == nothing {
-					pause(ctx, 100*time.Millisecond)
+					pause(ctx, 300*time.Millisecond) // what is started again needs the machine more
 				}
 			}
 		})
