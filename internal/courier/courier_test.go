@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/util/cert"
-
 	"github.com/neosc/mfa-operator/internal/courier"
 	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/test/mailbox"
 )
 
 const secretCode = "482913"
@@ -44,11 +43,9 @@ func rewrite(t *testing.T, path, content string) {
 // authority makes a certificate for 127.0.0.1, and the file of who issued it.
 func authority(t *testing.T) (certificate tls.Certificate, caFile string) {
 	t.Helper()
-	chain, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+	certificate, caFile, err := mailbox.Authority(t.TempDir())
 	ok(t, err)
-	certificate, err = tls.X509KeyPair(chain, key)
-	ok(t, err)
-	return certificate, file(t, string(chain))
+	return certificate, caFile
 }
 
 func made(t *testing.T, c courier.Config) *courier.Courier {

@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
-	"log"
 	"mime"
 	"mime/quotedprintable"
 	"net"
@@ -18,126 +16,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"github.com/neosc/mfa-operator/internal/courier"
 	"github.com/neosc/mfa-operator/internal/mfa"
+	"github.com/neosc/mfa-operator/test/mailbox"
 )
 
-// letter is an e-mail as the server got it.
-type letter struct {
-	from, user string
-	to         []string
-	encrypted  bool
-	raw        []byte
-}
-
-// post is an SMTP server.
-type post struct {
-	mu       sync.Mutex
-	letters  []letter
-	refuse   error  // of every recipient
-	password string // that is asked for, if not empty
-	port     int
-}
-
-// serve starts it, with STARTTLS if there is a certificate, with implicit TLS if
-// that is asked for.
-func serve(t *testing.T, certificate *tls.Certificate, implicit bool) *post {
+// serve starts an SMTP server that ends with the test.
+func serve(t *testing.T, certificate *tls.Certificate, implicit bool) *mailbox.Server {
 	t.Helper()
-	p := &post{}
-	server := smtp.NewServer(p)
-	server.Domain = "localhost"
-	server.ReadTimeout, server.WriteTimeout = 10*time.Second, 10*time.Second
-	server.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
-	server.AllowInsecureAuth = true              // so that it is the client who refuses
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := mailbox.Serve(certificate, implicit)
 	ok(t, err)
-	p.port = listener.Addr().(*net.TCPAddr).Port
-	if certificate != nil {
-		config := &tls.Config{Certificates: []tls.Certificate{*certificate}}
-		server.TLSConfig = config
-		if implicit {
-			listener = tls.NewListener(listener, config)
-		}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		ok(t, server.Close())
-		if err := <-ended; err != nil && !errors.Is(err, smtp.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { ok(t, p.Close()) })
 	return p
 }
 
-func (p *post) NewSession(c *smtp.Conn) (smtp.Session, error) {
-	return &session{post: p, conn: c}, nil
-}
-
-func (p *post) got(t *testing.T) letter {
+// got is the only e-mail that arrived.
+func got(t *testing.T, p *mailbox.Server) mailbox.Letter {
 	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.letters) != 1 {
-		t.Fatalf("the server got %d e-mails", len(p.letters))
+	letters := p.Letters()
+	if len(letters) != 1 {
+		t.Fatalf("the server got %d e-mails", len(letters))
 	}
-	return p.letters[0]
+	return letters[0]
 }
-
-type session struct {
-	post *post
-	conn *smtp.Conn
-	letter
-}
-
-func (s *session) AuthMechanisms() []string {
-	if s.post.password == "" {
-		return nil
-	}
-	return []string{sasl.Plain}
-}
-
-func (s *session) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, username, password string) error {
-		if password != s.post.password {
-			return &smtp.SMTPError{Code: 535, Message: "wrong: " + password} // servers do write such things
-		}
-		s.user = username
-		return nil
-	}), nil
-}
-
-func (s *session) Mail(from string, _ *smtp.MailOptions) error {
-	if s.post.password != "" && s.user == "" {
-		return smtp.ErrAuthRequired
-	}
-	s.from = from
-	return nil
-}
-
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	s.to = append(s.to, to)
-	return s.post.refuse
-}
-
-func (s *session) Data(r io.Reader) error {
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	_, s.encrypted = s.conn.TLSConnectionState()
-	s.raw = raw
-	s.post.mu.Lock()
-	defer s.post.mu.Unlock()
-	s.post.letters = append(s.post.letters, s.letter)
-	return nil
-}
-
-func (s *session) Reset()        {}
-func (s *session) Logout() error { return nil }
 
 func toAlice() mfa.Message {
 	return mfa.Message{
@@ -151,20 +54,20 @@ func TestAnEmailArrives(t *testing.T) {
 		for _, password := range []string{"", "hunter2"} {
 			t.Run(string(way)+" "+password, func(t *testing.T) {
 				p := serve(t, &certificate, way == courier.Implicit)
-				e := courier.Email{Host: "127.0.0.1", Port: p.port, TLS: way, CAFile: ca, From: "Größe <no-reply@acme.example>", Subject: "Ihr Code für heute"}
-				if p.password = password; password != "" {
+				e := courier.Email{Host: "127.0.0.1", Port: p.Port, TLS: way, CAFile: ca, From: "Größe <no-reply@acme.example>", Subject: "Ihr Code für heute"}
+				if p.Password = password; password != "" {
 					e.UsernameFile, e.PasswordFile = file(t, "courier\n"), file(t, password+"\n")
 				}
 				ok(t, made(t, courier.Config{Email: &e}).Send(t.Context(), toAlice()))
 
-				got := p.got(t)
-				if got.from != "no-reply@acme.example" || len(got.to) != 1 || got.to[0] != "alice@example.com" || !got.encrypted {
+				got := got(t, p)
+				if got.From != "no-reply@acme.example" || len(got.To) != 1 || got.To[0] != "alice@example.com" || !got.Encrypted {
 					t.Errorf("envelope: %+v", got)
 				}
-				if (got.user == "courier") != (password != "") {
-					t.Errorf("signed in as %q", got.user)
+				if (got.User == "courier") != (password != "") {
+					t.Errorf("signed in as %q", got.User)
 				}
-				m, err := mail.ReadMessage(bytes.NewReader(got.raw))
+				m, err := mail.ReadMessage(bytes.NewReader(got.Raw))
 				ok(t, err)
 				body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
 				ok(t, err)
@@ -189,7 +92,7 @@ func TestAnEmailArrives(t *testing.T) {
 func TestNoHeaderCanBePutIn(t *testing.T) {
 	certificate, ca := authority(t)
 	p := serve(t, &certificate, false)
-	c := made(t, courier.Config{Email: &courier.Email{Host: "127.0.0.1", Port: p.port, CAFile: ca, From: "no-reply@acme.example"}})
+	c := made(t, courier.Config{Email: &courier.Email{Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example"}})
 	for reason, to := range map[string]string{
 		"a header in the address":      "alice@example.com\r\nBcc: mallory@evil.example",
 		"a command in the address":     "alice@example.com>\r\nRCPT TO:<mallory@evil.example",
@@ -216,11 +119,11 @@ func TestNoHeaderCanBePutIn(t *testing.T) {
 	m = toAlice()
 	m.Application = "Wiki\r\nBcc: mallory@evil.example\r\n\r\n" + strings.Repeat("x", 200)
 	ok(t, c.Send(t.Context(), m))
-	got := p.got(t) // and nothing of those before
-	read, err := mail.ReadMessage(bytes.NewReader(got.raw))
+	got := got(t, p) // and nothing of those before
+	read, err := mail.ReadMessage(bytes.NewReader(got.Raw))
 	ok(t, err)
-	if len(got.to) != 1 || read.Header.Get("Bcc") != "" || strings.Contains(string(got.raw), "\nBcc") {
-		t.Errorf("to %q:\n%s", got.to, got.raw)
+	if len(got.To) != 1 || read.Header.Get("Bcc") != "" || strings.Contains(string(got.Raw), "\nBcc") {
+		t.Errorf("to %q:\n%s", got.To, got.Raw)
 	}
 }
 
@@ -230,22 +133,22 @@ func TestAnEmailThatIsNotHandedOver(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
 	ok(t, err)
 	t.Cleanup(func() { ok(t, silent.Close()) })
-	refusing := func(p *post, err error) *post { p.refuse = err; return p }
+	refusing := func(p *mailbox.Server, err error) *mailbox.Server { p.Refuse = err; return p }
 	locked := serve(t, &certificate, false)
-	locked.password = "another"
+	locked.Password = "another"
 	for _, c := range []struct {
 		reason  string
-		server  *post
+		server  *mailbox.Server
 		change  func(*courier.Email)
 		again   bool
 		because string
 	}{
 		{"it offers no TLS", serve(t, nil, false), nil, true, "STARTTLS"},
-		{"nobody is there", &post{port: 1}, nil, true, "refused"},
+		{"nobody is there", &mailbox.Server{Port: 1}, nil, true, "refused"},
 		{"its certificate is of nobody we trust", serve(t, &certificate, false), func(e *courier.Email) { e.CAFile = stranger }, true, "certificate"},
 		{"the same, implicit", serve(t, &certificate, true), func(e *courier.Email) { e.CAFile, e.TLS = stranger, courier.Implicit }, true, "certificate"},
 		{"its certificate is for another name", serve(t, &certificate, false), func(e *courier.Email) { e.Host = "localhost" }, true, "certificate"},
-		{"it says nothing", &post{port: silent.Addr().(*net.TCPAddr).Port}, nil, true, "out of time"},
+		{"it says nothing", &mailbox.Server{Port: silent.Addr().(*net.TCPAddr).Port}, nil, true, "out of time"},
 		{"it does not know the recipient", refusing(serve(t, &certificate, false), &smtp.SMTPError{Code: 550, Message: "no alice@example.com here"}), nil, false, "550"},
 		{"it is busy", refusing(serve(t, &certificate, false), &smtp.SMTPError{Code: 451, Message: "later, alice@example.com"}), nil, true, ""},
 		{"the password is wrong", locked, func(e *courier.Email) { e.UsernameFile, e.PasswordFile = file(t, "courier"), file(t, "hunter2") }, true, "535"},
@@ -253,7 +156,7 @@ func TestAnEmailThatIsNotHandedOver(t *testing.T) {
 		{"it wants a password, and there is none", locked, nil, false, "502"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			e := courier.Email{Host: "127.0.0.1", Port: c.server.port, CAFile: ca, From: "no-reply@acme.example", Timeout: time.Second}
+			e := courier.Email{Host: "127.0.0.1", Port: c.server.Port, CAFile: ca, From: "no-reply@acme.example", Timeout: time.Second}
 			if c.change != nil {
 				c.change(&e)
 			}
@@ -267,7 +170,7 @@ func TestAnEmailThatIsNotHandedOver(t *testing.T) {
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("it took %s", took)
 			}
-			if len(c.server.letters) > 0 {
+			if len(c.server.Letters()) > 0 {
 				t.Error("and it was handed over")
 			}
 		})
@@ -312,15 +215,15 @@ func TestASlowServerGetsNoMoreTime(t *testing.T) {
 func TestAChangedPasswordCountsAtOnce(t *testing.T) {
 	certificate, ca := authority(t)
 	p := serve(t, &certificate, false)
-	p.password = "hunter2"
+	p.Password = "hunter2"
 	password := file(t, "old")
 	c := made(t, courier.Config{Email: &courier.Email{
-		Host: "127.0.0.1", Port: p.port, CAFile: ca, From: "no-reply@acme.example", UsernameFile: file(t, "courier"), PasswordFile: password,
+		Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example", UsernameFile: file(t, "courier"), PasswordFile: password,
 	}})
 	discreet(t, "the old password", c.Send(t.Context(), toAlice()), "")
 	rewrite(t, password, "hunter2")
 	ok(t, c.Send(t.Context(), toAlice()))
-	p.got(t)
+	got(t, p)
 }
 
 func TestTheLimitIsOverEverybody(t *testing.T) {
@@ -328,7 +231,7 @@ func TestTheLimitIsOverEverybody(t *testing.T) {
 	p := serve(t, &certificate, false)
 	moment := now
 	c, err := courier.New(courier.Config{Email: &courier.Email{
-		Host: "127.0.0.1", Port: p.port, CAFile: ca, From: "no-reply@acme.example", PerMinute: 3,
+		Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example", PerMinute: 3,
 	}}, func() time.Time { return moment })
 	ok(t, err)
 	sent := 0
@@ -343,7 +246,7 @@ func TestTheLimitIsOverEverybody(t *testing.T) {
 	}
 	moment = moment.Add(21 * time.Second)
 	ok(t, c.Send(t.Context(), toAlice()))
-	if sent != 3 || len(p.letters) != 4 {
-		t.Errorf("%d of ten at once were sent, %d in all", sent, len(p.letters))
+	if sent != 3 || len(p.Letters()) != 4 {
+		t.Errorf("%d of ten at once were sent, %d in all", sent, len(p.Letters()))
 	}
 }

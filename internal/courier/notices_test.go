@@ -1,12 +1,8 @@
 package courier_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"mime/quotedprintable"
-	"net/mail"
 	"strings"
 	"sync"
 	"testing"
@@ -72,16 +68,13 @@ func TestANoticeArrives(t *testing.T) {
 		{noticeOf(audit.EnrolmentLinkIssued, ""), "A link was made"},
 	} {
 		p, j := serve(t, &certificate, false), &journal{}
-		deliver(t, courier.Email{Host: "127.0.0.1", Port: p.port, CAFile: ca, From: "no-reply@acme.example"}, j, c.notice)
-		got := p.got(t)
-		m, err := mail.ReadMessage(bytes.NewReader(got.raw))
+		deliver(t, courier.Email{Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example"}, j, c.notice)
+		got := got(t, p)
+		subject, text, err := got.Read()
 		ok(t, err)
-		body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
-		ok(t, err)
-		text := strings.ReplaceAll(string(body), "\r\n", " ")
-		if got.to[0] != "alice@example.com" || !got.encrypted || m.Header.Get("Subject") != "Your second factor: please check" ||
+		if got.To[0] != "alice@example.com" || !got.Encrypted || subject != "Your second factor: please check" ||
 			!strings.Contains(text, c.says) || !strings.Contains(text, now.UTC().Format("2 January 2006 at 15:04")) || strings.Contains(text, "http") {
-			t.Errorf("%s: to %v, %v\n%s", c.notice.Event, got.to, m.Header, text)
+			t.Errorf("%s: to %v, %s\n%s", c.notice.Event, got.To, subject, text)
 		}
 		if j.String() != "" {
 			t.Errorf("logged: %s", j)
@@ -94,8 +87,8 @@ func TestANoticeArrives(t *testing.T) {
 func TestANoticeThatCannotBeSent(t *testing.T) {
 	certificate, ca := authority(t)
 	p, j := serve(t, &certificate, false), &journal{}
-	p.refuse = &smtp.SMTPError{Code: 550, Message: "alice@example.com is not here"}
-	e := courier.Email{Host: "127.0.0.1", Port: p.port, CAFile: ca, From: "no-reply@acme.example"}
+	p.Refuse = &smtp.SMTPError{Code: 550, Message: "alice@example.com is not here"}
+	e := courier.Email{Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example"}
 	deliver(t, e, j, noticeOf(audit.RecoveryCodeUsed, mfa.RecoveryCodes))
 	if log := j.String(); strings.Contains(log, "alice@") || !strings.Contains(log, `"user"="alice"`) || !strings.Contains(log, "RecoveryCodeUsed") {
 		t.Errorf("logged: %s", log)
