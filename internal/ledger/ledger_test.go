@@ -351,6 +351,36 @@ func TestAnEventOfAnotherSystemIsRecordedOnce(t *testing.T) {
 	})
 }
 
+// Whoever does something once because of a record rests on that.
+func TestOneOfManyGetsTheNewRecord(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMemory()
+		replicas := []*replica{start(t, m, "a"), start(t, m, "b"), start(t, m, "c")}
+		event := audit.Record{
+			Action: audit.MFAReset, Outcome: audit.Succeeded, Subject: "u", Origin: &audit.Origin{Aggregate: "reset", Sequence: 1},
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var got []audit.Record
+		for i := range 12 {
+			all.Go(func() {
+				recorded, err := replicas[i%len(replicas)].RecordNew(t.Context(), ns, event)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, recorded...)
+			})
+		}
+		all.Wait()
+		held := verify(t, m)
+		if len(got) != 1 || len(held) != 1 || got[0].ID != held[0].Records[0].ID || !got[0].Time.Equal(held[0].Records[0].Time) {
+			t.Errorf("new to somebody: %+v, held: %+v", got, held)
+		}
+	})
+}
+
 func TestWhatIsTooMuchOrInvalid(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMemory()

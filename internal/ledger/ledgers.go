@@ -173,12 +173,23 @@ func (l *Ledgers[V, A]) Append(ctx context.Context, namespace string, attempt A)
 // Record appends records as they are, all in one batch. Those that tell of an
 // event that is in the ledger already are left out.
 func (l *Ledgers[V, A]) Record(ctx context.Context, namespace string, records ...audit.Record) error {
+	_, err := l.RecordNew(ctx, namespace, records...)
+	return err
+}
+
+// RecordNew is Record for who does something once because of it: it returns those that
+// were not left out, as they are in the ledger. Of all who record one event, one gets
+// it, at most: none, if the answer is lost.
+func (l *Ledgers[V, A]) RecordNew(ctx context.Context, namespace string, records ...audit.Record) ([]audit.Record, error) {
 	if len(records) == 0 {
-		return nil
+		return nil, nil
 	}
 	r := newRequest[V](ctx)
 	r.given = records
-	return l.do(ctx, namespace, r)
+	if err := l.do(ctx, namespace, r); err != nil {
+		return nil, err
+	}
+	return r.records, nil
 }
 
 // Read shows the state, with everything in it that was answered before Read was
