@@ -19,6 +19,7 @@ import (
 	"github.com/neosc/mfa-operator/controllers/standing"
 	"github.com/neosc/mfa-operator/controllers/zitadelconnection"
 	"github.com/neosc/mfa-operator/internal/metrics"
+	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
 // Outside is what the reconcilers reach through adapters.
@@ -33,6 +34,8 @@ type Outside struct {
 	Resets    mfareset.Providers
 	// Credentials of local users, without what is secret of them.
 	Credentials Credentials
+	// Notifier tells local users of resets; nil: nobody does.
+	Notifier mfa.Notifier
 }
 
 // Credentials are what is kept of local users.
@@ -45,6 +48,7 @@ type Credentials interface {
 type Ledgers interface {
 	mfaledger.Keeper
 	mfauser.Ledgers
+	mfareset.Recorder
 	zitadelconnection.Recorder
 }
 
@@ -113,7 +117,7 @@ func Setup(mgr ctrl.Manager, outside Outside, s Settings) error {
 	}
 	resets := &mfareset.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Providers: outside.Resets, Recorder: outside.Ledgers, Events: recorder,
-		Standings: outside.Ledgers, Credentials: outside.Credentials,
+		Standings: outside.Ledgers, Credentials: outside.Credentials, Notifier: outside.Notifier,
 	}
 	if err := resets.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up MFAReset: %w", err)

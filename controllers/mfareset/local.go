@@ -38,7 +38,7 @@ func (r *Reconciler) resetLocally(ctx context.Context, reset *v1alpha1.MFAReset,
 		}
 	}
 	if reset.Status.RecordedTime == nil {
-		if err := r.recordLocally(ctx, reset); err != nil {
+		if err := r.recordLocally(ctx, reset, u); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
@@ -88,20 +88,38 @@ func methodsOf(reset *v1alpha1.MFAReset) []mfa.Method {
 // resetReason is the reason in the record of a local reset.
 const resetReason = "Reset"
 
-// recordLocally puts the reset into the ledger, once however often it is tried.
-// Factors of these methods that were enrolled since it began die with the others.
-func (r *Reconciler) recordLocally(ctx context.Context, reset *v1alpha1.MFAReset) error {
+// recordLocally puts the reset into the ledger, once however often it is tried, and
+// tells the user then. Factors of these methods that were enrolled since it began die
+// with the others.
+func (r *Reconciler) recordLocally(ctx context.Context, reset *v1alpha1.MFAReset, u *v1alpha1.MFAUser) error {
 	record := mfa.Reset(reset.Status.UserID, reset.Spec.RequestedBy, resetReason, methodsOf(reset), nil,
 		reset.Spec.RevokeSessions == v1alpha1.RevokeNone)
 	record.Origin = mfa.Once(reset.Status.UserID, "reset/"+string(reset.UID))
 	describe(&record, reset)
-	if err := r.Recorder.Record(ctx, reset.Namespace, record); err != nil {
+	recorded, err := r.Recorder.RecordNew(ctx, reset.Namespace, record)
+	if err != nil {
 		return fmt.Errorf("recording a reset: %w", err)
+	}
+	for _, one := range recorded {
+		r.tell(u, one)
 	}
 	return r.write(ctx, reset, func(reset *v1alpha1.MFAReset) {
 		now := metav1.NewTime(r.now().UTC().Truncate(time.Second))
 		reset.Status.RecordedTime = &now
 	})
+}
+
+// tell tells the user of what this process has just recorded. What is recorded already
+// another one has told, and what became of the object since changes nothing: whoever
+// deletes it at that moment keeps nobody from being told.
+func (r *Reconciler) tell(u *v1alpha1.MFAUser, recorded audit.Record) {
+	if to := u.Spec.Contact; r.Notifier != nil && to != nil && to.Email != "" {
+		r.Notifier.Notify(mfa.Notice{Owner: ownerOf(u), To: to.Email, Event: recorded.Action, At: recorded.Time})
+	}
+}
+
+func ownerOf(u *v1alpha1.MFAUser) mfa.Owner {
+	return mfa.Owner{Namespace: u.Namespace, Name: u.Name, UID: string(u.UID)}
 }
 
 // removeLocally removes what is kept of the factors in the plan: those, and no
@@ -116,8 +134,7 @@ func (r *Reconciler) removeLocally(ctx context.Context, reset *v1alpha1.MFAReset
 	if len(ids) == 0 {
 		return nil
 	}
-	owner := mfa.Owner{Namespace: u.Namespace, Name: u.Name, UID: string(u.UID)}
-	_, err := r.Credentials.RemoveFactors(ctx, owner, ids...)
+	_, err := r.Credentials.RemoveFactors(ctx, ownerOf(u), ids...)
 	message := ""
 	switch {
 	case apierrors.IsForbidden(err):

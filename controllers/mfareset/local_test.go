@@ -41,7 +41,9 @@ type home struct {
 	forbidden bool
 	// removals counts what was removed from the vault.
 	removals int
-	step     func() error
+	// told is what the user was.
+	told []mfa.Notice
+	step func() error
 }
 
 func newHome(t *testing.T, reset *v1alpha1.MFAReset) *home {
@@ -54,7 +56,9 @@ func newHome(t *testing.T, reset *v1alpha1.MFAReset) *home {
 	if err := h.client.Delete(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
-	local := &v1alpha1.MFAUser{Spec: v1alpha1.MFAUserSpec{Source: v1alpha1.SourceLocal, Username: "ann"}}
+	local := &v1alpha1.MFAUser{Spec: v1alpha1.MFAUserSpec{
+		Source: v1alpha1.SourceLocal, Username: "ann", Contact: &v1alpha1.Contact{Email: "ann@example.com"},
+	}}
 	local.Namespace, local.Name, local.UID = "n", "ann", uid
 	if err := h.client.Create(t.Context(), local); err != nil {
 		t.Fatal(err)
@@ -82,10 +86,10 @@ func (h *home) enrol(id string, m mfa.Method) {
 	h.apply(audit.Record{Action: audit.FactorEnrolled, Method: string(m), Details: []audit.Detail{{Name: "factor", Value: id}}})
 }
 
-// Record takes each origin once, and folds what it takes.
-func (h *home) Record(_ context.Context, namespace string, records ...audit.Record) error {
+// RecordNew takes each origin once, and folds what it takes.
+func (h *home) RecordNew(_ context.Context, namespace string, records ...audit.Record) (taken []audit.Record, err error) {
 	if err := h.step(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, one := range records {
 		if err := one.Check(); err != nil || namespace != "n" {
@@ -95,9 +99,10 @@ func (h *home) Record(_ context.Context, namespace string, records ...audit.Reco
 			h.records = append(h.records, one)
 			one.Time = h.clock
 			mfa.Fold{}.Apply(h.state, one)
+			taken = append(taken, one)
 		}
 	}
-	return h.step()
+	return taken, h.step()
 }
 
 func (h *home) Read(_ context.Context, _ string, look func(audit.State[mfa.Entry])) error {
@@ -128,6 +133,8 @@ func (h *home) RemoveFactors(_ context.Context, owner mfa.Owner, ids ...string) 
 	return nil, h.step()
 }
 
+func (h *home) Notify(n mfa.Notice) { h.told = append(h.told, n) }
+
 func (h *home) standing() mfa.User { return mfa.UserAt(h.state, uid, h.clock) }
 
 func (h *home) lives() []string {
@@ -149,7 +156,7 @@ func (h *home) pass() (ctrl.Result, error) {
 		},
 	})
 	reconciler := &Reconciler{
-		Client: stepping, Live: stepping, Recorder: h, Standings: h, Credentials: h, Events: events.NewFakeRecorder(1000),
+		Client: stepping, Live: stepping, Recorder: h, Standings: h, Credentials: h, Notifier: h, Events: events.NewFakeRecorder(1000),
 		Now: func() time.Time { return h.clock },
 	}
 	return reconciler.Reconcile(h.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "n", Name: "r"}})
@@ -220,6 +227,7 @@ func TestLocalResetSurvivesEveryCrash(t *testing.T) {
 	clean := newHome(t, newReset("All"))
 	clean.step = func() error { steps++; return nil }
 	clean.run()
+	untold := 0
 	for crash := 1; crash <= steps; crash++ {
 		h, n := newHome(t, newReset("All")), 0
 		h.step = func() error {
@@ -238,6 +246,15 @@ func TestLocalResetSurvivesEveryCrash(t *testing.T) {
 		if done.Status.SessionsEnded != 1 {
 			t.Errorf("crash at step %d of %d: %d sessions ended", crash, steps, done.Status.SessionsEnded)
 		}
+		if len(h.told) > 1 {
+			t.Errorf("crash at step %d of %d: told %d times", crash, steps, len(h.told))
+		}
+		if len(h.told) == 0 {
+			untold++
+		}
+	}
+	if untold != 1 { // between the record and the notice
+		t.Errorf("%d crashes left the user untold, want the one", untold)
 	}
 	if steps < 13 {
 		t.Errorf("only %d steps to end at; has the way they are counted changed?", steps)
@@ -291,5 +308,60 @@ func TestLocalResetIsOfOnePerson(t *testing.T) {
 	}
 	if stored := h.stored(); len(h.lives()) != 4 || stored.Status.Conditions[0].Reason != v1alpha1.ReasonUserNotReady {
 		t.Errorf("living %v: %+v", h.lives(), stored.Status.Conditions)
+	}
+}
+
+// TestLocalResetIsTold: to whom, of what, and once, also when two managers believe that
+// they lead.
+func TestLocalResetIsTold(t *testing.T) {
+	h := newHome(t, newReset("TOTP"))
+	h.run()
+	want := []mfa.Notice{{
+		Owner: mfa.Owner{Namespace: "n", Name: "ann", UID: uid}, To: "ann@example.com", Event: audit.MFAReset, At: h.clock,
+	}}
+	if !slices.Equal(h.told, want) {
+		t.Fatalf("told %+v, want %+v", h.told, want)
+	}
+	if _, err := h.pass(); err != nil || len(h.told) != 1 {
+		t.Errorf("%v, told %d times: a finished reset is not told again", err, len(h.told))
+	}
+
+	for reason, contact := range map[string]*v1alpha1.Contact{"no contact": nil, "a telephone only": {Phone: "+4930123456"}} {
+		h := newHome(t, newReset("All"))
+		ann := &v1alpha1.MFAUser{}
+		if err := h.client.Get(t.Context(), client.ObjectKey{Namespace: "n", Name: "ann"}, ann); err != nil {
+			t.Fatal(err)
+		}
+		ann.Spec.Contact = contact
+		if err := h.client.Update(t.Context(), ann); err != nil {
+			t.Fatal(err)
+		}
+		if done := h.run(); done.Status.Phase != v1alpha1.ResetCompleted || len(h.told) > 0 {
+			t.Errorf("%s: %s, told %+v", reason, done.Status.Phase, h.told)
+		}
+	}
+
+	for reason, test := range map[string]struct {
+		meanwhile func(*home) error
+		is        func(error) bool
+	}{
+		"another manager goes on": {func(h *home) error { _, err := h.pass(); return err }, apierrors.IsConflict},
+		"somebody deletes it":     {func(h *home) error { return h.client.Delete(t.Context(), h.stored()) }, apierrors.IsNotFound},
+	} {
+		h := newHome(t, newReset("All"))
+		done := false
+		h.step = func() error {
+			if len(h.records) == 0 || done {
+				return nil
+			}
+			done = true
+			return test.meanwhile(h)
+		}
+		if _, err := h.pass(); !test.is(err) {
+			t.Errorf("%s: %v, want the status not to be written", reason, err)
+		}
+		if _, err := h.pass(); err != nil || len(h.records) != 1 || len(h.told) != 1 {
+			t.Errorf("%s: %v, recorded %d times, told %d times, want once each", reason, err, len(h.records), len(h.told))
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/idp"
 	"github.com/neosc/mfa-operator/internal/kube"
+	"github.com/neosc/mfa-operator/internal/mfa"
 	"github.com/neosc/mfa-operator/internal/tracing"
 )
 
@@ -37,7 +38,9 @@ type Reconciler struct {
 	// Standings and Credentials are those of local users.
 	Standings   Standings
 	Credentials Credentials
-	Events      events.EventRecorder
+	// Notifier tells local users; nil: nobody does.
+	Notifier mfa.Notifier
+	Events   events.EventRecorder
 	// Now is the clock; nil means the system's.
 	Now func() time.Time
 }

@@ -19,6 +19,9 @@ import (
 // them. A record whose Origin is in the ledger already is left out.
 type Recorder interface {
 	Record(ctx context.Context, namespace string, records ...audit.Record) error
+	// RecordNew does the same, and returns those that were not left out, as they are in
+	// the ledger.
+	RecordNew(ctx context.Context, namespace string, records ...audit.Record) ([]audit.Record, error)
 }
 
 // record says in the ledger how a reset ends, before its status does: until it is

@@ -133,7 +133,7 @@ func TestAnEmailThatIsNotHandedOver(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
 	ok(t, err)
 	t.Cleanup(func() { ok(t, silent.Close()) })
-	refusing := func(p *mailbox.Server, err error) *mailbox.Server { p.Refuse = err; return p }
+	refusing := func(p *mailbox.Server, err error) *mailbox.Server { p.Refuse(err); return p }
 	locked := serve(t, &certificate, false)
 	locked.Password = "another"
 	for _, c := range []struct {

@@ -24,7 +24,7 @@ const (
 	noticePatience = 10 * time.Second
 )
 
-// Notices sends notices by e-mail, one after the other, in its own time. It is a
+// Notices sends notices by e-mail, one after the other, in its own time. It can be a
 // manager.Runnable. What cannot be sent is logged, without the address, and not
 // kept: the audit ledger has what it was about.
 type Notices struct {

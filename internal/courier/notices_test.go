@@ -66,6 +66,9 @@ func TestANoticeArrives(t *testing.T) {
 		{noticeOf(audit.FactorEnrolled, mfa.WebAuthn), "was set up for you: a security key or passkey"},
 		{noticeOf(audit.FactorRemoved, mfa.TOTP), "was removed: an authenticator app"},
 		{noticeOf(audit.EnrolmentLinkIssued, ""), "A link was made"},
+		{noticeOf(audit.MFAReset, ""), "was reset by an administrator"},
+		{noticeOf(audit.MFAReset, ""), "If you did not, somebody else may have asked in your name"},
+		{noticeOf(audit.FactorRemoved, mfa.TOTP), "If it was not, somebody else may be signing in in your name"},
 	} {
 		p, j := serve(t, &certificate, false), &journal{}
 		deliver(t, courier.Email{Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example"}, j, c.notice)
@@ -87,7 +90,7 @@ func TestANoticeArrives(t *testing.T) {
 func TestANoticeThatCannotBeSent(t *testing.T) {
 	certificate, ca := authority(t)
 	p, j := serve(t, &certificate, false), &journal{}
-	p.Refuse = &smtp.SMTPError{Code: 550, Message: "alice@example.com is not here"}
+	p.Refuse(&smtp.SMTPError{Code: 550, Message: "alice@example.com is not here"})
 	e := courier.Email{Host: "127.0.0.1", Port: p.Port, CAFile: ca, From: "no-reply@acme.example"}
 	deliver(t, e, j, noticeOf(audit.RecoveryCodeUsed, mfa.RecoveryCodes))
 	if log := j.String(); strings.Contains(log, "alice@") || !strings.Contains(log, `"user"="alice"`) || !strings.Contains(log, "RecoveryCodeUsed") {

@@ -39,13 +39,18 @@ const noticeSubject = "Your second factor: please check"
 
 // noticeText is what an e-mail says of a change.
 func noticeText(n mfa.Notice) string {
+	expected, unexpected := "If it was you, there is nothing to do.", "If it was not, somebody else may be signing in in your name"
+	if n.Event == audit.MFAReset { // it never was
+		expected = "If you asked for it, there is nothing to do but to set up a new one when you are asked to."
+		unexpected = "If you did not, somebody else may have asked in your name, to sign in as you"
+	}
 	return fmt.Sprintf(`%s, on %s.
 
-If it was you, there is nothing to do.
+%s
 
-If it was not, somebody else may be signing in in your name: change your password, and tell whoever looks after
+%s: change your password, and tell whoever looks after
 your sign-in at once. Nobody will ask you for a code because of this message, and there is no link in it to follow.
-`, happened(n), n.At.UTC().Format("2 January 2006 at 15:04 MST"))
+`, happened(n), n.At.UTC().Format("2 January 2006 at 15:04 MST"), expected, unexpected)
 }
 
 // happened says what somebody did, as users read it.
@@ -57,6 +62,8 @@ func happened(n mfa.Notice) string {
 		return "A second factor was set up for you: " + called(n.Method)
 	case audit.FactorRemoved:
 		return "A second factor of yours was removed: " + called(n.Method)
+	case audit.MFAReset:
+		return "Your second factor was reset by an administrator"
 	case audit.RecoveryCodesIssued:
 		return "New recovery codes were made for you; earlier ones are void"
 	case audit.RecoveryCodeUsed:

@@ -13,10 +13,10 @@ type Notice struct {
 	Owner Owner
 	// To is their e-mail address. Never logged.
 	To string
-	// Event is EnrolmentLinkIssued, FactorEnrolled, FactorRemoved,
+	// Event is EnrolmentLinkIssued, FactorEnrolled, FactorRemoved, MFAReset,
 	// RecoveryCodesIssued or RecoveryCodeUsed.
 	Event audit.Action
-	// Method of the factor. Empty for a link.
+	// Method of the factor. Empty for a link and for a reset.
 	Method Method
 	// At is when it was recorded.
 	At time.Time

@@ -43,6 +43,8 @@ type Manager struct {
 	// AuditCloudEventsTokenFile has the bearer token that goes along; it is read for
 	// each request. Empty: none does.
 	AuditCloudEventsTokenFile string
+	// Email is how local users are told of resets.
+	Email Email
 	// Tracing is about OpenTelemetry spans.
 	Tracing Tracing
 	// LogLevel is debug, info or error; LogFormat is json or console.
@@ -69,6 +71,7 @@ func ParseManager(args []string) (Manager, error) {
 	flags.BoolVar(&o.AuditStdout, "audit-stdout", false, "write every audit record to standard output, as a line of JSON")
 	flags.StringVar(&o.AuditCloudEventsURL, "audit-cloudevents-url", "", "post every audit record to this https URL, as CloudEvents; empty: do not")
 	flags.StringVar(&o.AuditCloudEventsTokenFile, "audit-cloudevents-token-file", "", "file with a bearer token to send along; it is read for each request")
+	o.Email.add(flags, "notices of resets; without, no local user is told of one")
 	flags.StringVar(&o.PprofAddress, "pprof-bind-address", "0", "host:port of loopback to serve profiles on, such as 127.0.0.1:6060; 0 turns that off")
 	o.Tracing.add(flags)
 	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")

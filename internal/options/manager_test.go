@@ -23,6 +23,7 @@ var defaults = options.Manager{
 	Probe:          5 * time.Minute,
 	LogLevel:       "info",
 	LogFormat:      "json",
+	Email:          options.Email{TLS: "StartTLS"},
 	Tracing:        options.Tracing{Sampling: 1},
 }
 
@@ -42,11 +43,13 @@ func TestEveryFlag(t *testing.T) {
 		"--namespace=security", "--pod-name=manager-2", "--audit-stdout", "--audit-cloudevents-url=https://siem.example.com/in", "--audit-cloudevents-token-file=/tmp/token", "--pprof-bind-address=[::1]:6060", "--kubeconfig=/tmp/config", "--leader-elect", "--metrics-bind-address=127.0.0.1:9090",
 		"--health-probe-bind-address=0", "--allow-insecure", "--resync=1s", "--probe", "1h", "--log-level=debug", "--log-format=console",
 		"--tracing-endpoint=https://collector:4317", "--tracing-sampling=0.25",
+		"--smtp-host=mail", "--smtp-port=465", "--smtp-tls=Implicit", "--smtp-ca-file=/ca", "--smtp-username-file=/u", "--smtp-password-file=/p", "--email-from=a@b.c",
 	})
 	want := options.Manager{
 		Namespace: "security", PodName: "manager-2", AuditStdout: true, AuditCloudEventsURL: "https://siem.example.com/in", AuditCloudEventsTokenFile: "/tmp/token", PprofAddress: "[::1]:6060", Kubeconfig: "/tmp/config", LeaderElect: true, MetricsAddress: "127.0.0.1:9090",
 		HealthAddress: "0", AllowInsecure: true, Resync: time.Second, Probe: time.Hour, LogLevel: "debug", LogFormat: "console",
 		Tracing: options.Tracing{Endpoint: "https://collector:4317", Sampling: 0.25},
+		Email:   options.Email{Host: "mail", Port: 465, TLS: "Implicit", CAFile: "/ca", UsernameFile: "/u", PasswordFile: "/p", From: "a@b.c"},
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -112,6 +115,7 @@ func TestRefusals(t *testing.T) {
 		{"--log-level=INFO", []string{"--log-level"}, "words are written one way"},
 		{"--log-format=text", []string{"--log-format", `"text"`}, "an unknown format would silently be another"},
 		{"--resync=0s --probe=0s --log-level=x --log-format=y", []string{"--resync", "--probe", "--log-level", "--log-format"}, "every mistake is told at once"},
+		{"--email-subject=x", []string{"email-subject"}, "a notice has a subject of its own"},
 		{"--alow-insecure", []string{"alow-insecure"}, "a typing error is not ignored"},
 		{"run", []string{`"run"`, "--help"}, "there are no commands"},
 	} {

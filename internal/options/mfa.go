@@ -39,17 +39,6 @@ type MFA struct {
 	SMS         SMS
 }
 
-// Email says how codes are sent by e-mail; without Host they are not. See
-// courier.Email for the rest.
-type Email struct {
-	Host                       string
-	Port                       int
-	TLS                        string
-	CAFile                     string
-	UsernameFile, PasswordFile string
-	From, Subject              string
-}
-
 // SMS says how codes are sent by SMS; without URL they are not. See courier.SMS
 // for the rest.
 type SMS struct {
@@ -68,13 +57,7 @@ func (o *MFA) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.FIDOMetadataFile, "fido-metadata-file", "", "file with the BLOB of the FIDO Metadata Service, by which makes of authenticators are proven; without, none can be, and a policy that demands it lets nobody enrol one")
 	flags.StringVar(&o.PublicURL, "mfa-public-url", "", "scheme, host and port under which browsers reach the page of enrolment links, such as https://mfa.example.com; at or below --webauthn-rp-id; without, there is no page")
 	flags.Var(prefixes{&o.PageProxies}, "mfa-page-proxy", "network of a proxy in front of the page whose X-Forwarded-For is believed, such as 10.0.0.0/8; can be given more than once (default: none, and whoever connects is the client)")
-	flags.StringVar(&o.Email.Host, "smtp-host", "", "SMTP server for codes by e-mail, and notices of changes; without, there are none for local users")
-	flags.IntVar(&o.Email.Port, "smtp-port", 0, "its port (default: 587 for StartTLS, 465 for Implicit)")
-	flags.StringVar(&o.Email.TLS, "smtp-tls", "StartTLS", "StartTLS or Implicit")
-	flags.StringVar(&o.Email.CAFile, "smtp-ca-file", "", "certificates, PEM, of those who may have issued the server's (default: the system's)")
-	flags.StringVar(&o.Email.UsernameFile, "smtp-username-file", "", "file with the user name for the server")
-	flags.StringVar(&o.Email.PasswordFile, "smtp-password-file", "", "file with the password for the server")
-	flags.StringVar(&o.Email.From, "email-from", "", `sender of codes, such as "ACME sign-in <no-reply@acme.example>"`)
+	o.Email.add(flags, "codes by e-mail, and notices of changes; without, there are none for local users")
 	flags.StringVar(&o.Email.Subject, "email-subject", "", "subject of codes by e-mail (default: Your sign-in code)")
 	flags.StringVar(&o.SMS.URL, "sms-gateway-url", "", "gateway for codes by SMS, HTTPS; without, they are not offered to local users")
 	flags.StringVar(&o.SMS.SigningKeyFile, "sms-signing-key-file", "", "file with the key that requests to the gateway are signed with: whsec_ and base64")

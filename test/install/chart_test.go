@@ -394,6 +394,16 @@ func TestChartValues(t *testing.T) {
 				`"sms":{"url":"https://sms.example.com/send","prefixes":["+49","+43"],"secretName":"gateway","token":true,"customCA":true}}`,
 				`webhook.serviceAccount={"create":false,"name":"theirs"}`),
 			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				email := options.Email{
+					Host: "smtp.example.com", Port: 2465, TLS: "Implicit", CAFile: "/etc/mfa/email/ca.crt",
+					UsernameFile: "/etc/mfa/email/username", PasswordFile: "/etc/mfa/email/password",
+					From: "ACME, sign-in <no-reply@example.com>",
+				}
+				g.Expect(flags(t, list).Email).To(gomega.Equal(email), "the manager tells of resets")
+				g.Expect(container(t, list).VolumeMounts).To(gomega.ConsistOf(corev1.VolumeMount{Name: "email", MountPath: "/etc/mfa/email", ReadOnly: true}))
+				g.Expect(deployment(t, list, manager).Spec.Template.Spec.Volumes).To(gomega.ConsistOf(
+					gomega.And(gomega.HaveField("Name", "email"), gomega.HaveField("Secret.SecretName", "smtp"))))
+				email.Subject = "Your code" // and sends none
 				pod := deployment(t, list, hook).Spec.Template.Spec
 				g.Expect(webhookPod(t, pod).MFA).To(gomega.And(
 					gomega.HaveField("Namespaces", []string{"shop", "blog"}), gomega.HaveField("Issuer", "https://mfa.example.com"),
@@ -402,11 +412,7 @@ func TestChartValues(t *testing.T) {
 					gomega.HaveField("FIDOMetadataFile", "/etc/mfa/fido/blob.jwt"),
 					gomega.HaveField("PublicURL", "https://mfa.example.com"),
 					gomega.HaveField("PageProxies", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}),
-					gomega.HaveField("Email", options.Email{
-						Host: "smtp.example.com", Port: 2465, TLS: "Implicit", CAFile: "/etc/mfa/email/ca.crt",
-						UsernameFile: "/etc/mfa/email/username", PasswordFile: "/etc/mfa/email/password",
-						From: "ACME, sign-in <no-reply@example.com>", Subject: "Your code",
-					}),
+					gomega.HaveField("Email", email),
 					gomega.HaveField("SMS", options.SMS{
 						URL: "https://sms.example.com/send", SigningKeyFile: "/etc/mfa/sms/signing-key", TokenFile: "/etc/mfa/sms/token",
 						CAFile: "/etc/mfa/sms/ca.crt", Prefixes: []string{"+49", "+43"},
@@ -444,6 +450,16 @@ func TestChartValues(t *testing.T) {
 							g.Expect(v.Expression).To(gomega.ContainSubstring(`"system:serviceaccount:`+namespace+`:theirs"`), "who verifies writes ledgers")
 						}
 					}
+				}
+			},
+		},
+		"e-mails to nobody": {
+			set(`localUsers.email={"host":"smtp.example.com","from":"no-reply@example.com","secretName":"smtp"}`),
+			func(t *testing.T, g *gomega.WithT, list []*unstructured.Unstructured) {
+				for _, name := range []string{manager, hook} {
+					pod := deployment(t, list, name).Spec.Template.Spec
+					g.Expect(pod.Containers[0].Args).NotTo(gomega.ContainElement(gomega.ContainSubstring("smtp")), name)
+					g.Expect(pod.Volumes).To(gomega.BeEmpty(), "%s holds no password it has no use for", name)
 				}
 			},
 		},

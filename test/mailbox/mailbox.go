@@ -49,12 +49,11 @@ func (l Letter) Read() (subject, text string, err error) {
 type Server struct {
 	// Port is where it serves.
 	Port int
-	// Refuse, if not nil, is its answer to every recipient, and Password, if not empty,
-	// what it asks for. They are set before anybody connects.
-	Refuse   error
+	// Password, if not empty, is what it asks for. It is set before anybody connects.
 	Password string
 
 	mu      sync.Mutex
+	refuse  error
 	letters []Letter
 	smtp    *smtp.Server
 	ended   chan error
@@ -116,6 +115,13 @@ func (s *Server) Letters() []Letter {
 	return slices.Clone(s.letters)
 }
 
+// Refuse makes answer, if not nil, the one to every recipient from now on.
+func (s *Server) Refuse(answer error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = answer
+}
+
 // NewSession implements smtp.Backend.
 func (s *Server) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	return &session{server: s, conn: c}, nil
@@ -154,7 +160,9 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.To = append(s.To, to)
-	return s.server.Refuse
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	return s.server.refuse
 }
 
 func (s *session) Data(r io.Reader) error {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/emersion/go-smtp"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -11,6 +12,8 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
+	"github.com/neosc/mfa-operator/test/harness"
+	"github.com/neosc/mfa-operator/test/mailbox"
 )
 
 // TestALostDeviceIsReset: what Zitadel holds afterwards, and that the same
@@ -81,4 +84,83 @@ func TestAResetThatMayNot(t *testing.T) {
 	w.Expect(c.Message).To(ContainSubstring("RecoveryCodes is left"))
 	w.Expect(w.zitadel.EventTypes(ann)).To(ContainElement("user.human.mfa.otp.removed"), "the rest is done")
 	w.Expect(w.zitadel.EventTypes(ann)).NotTo(ContainElement("user.human.mfa.recoverycode.removed"))
+}
+
+// TestALocalUserIsToldOfAReset: one e-mail for each reset, whatever becomes of the manager,
+// to the address of the MFAUser, and nothing of it in a log.
+func TestALocalUserIsToldOfAReset(t *testing.T) {
+	w := newWorld(t)
+	for name, contact := range map[string]*v1alpha1.Contact{
+		"ann": {Email: "ann@" + w.name + ".example"}, "ben": nil, "cat": {Email: "cat@" + w.name + ".example"}, "dan": {Email: "dan@" + w.name + ".example"},
+	} {
+		w.create(&v1alpha1.MFAUser{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
+			Spec:       v1alpha1.MFAUserSpec{Source: v1alpha1.SourceLocal, Username: name, Contact: contact},
+		})
+	}
+	reset := func(name string) *v1alpha1.MFAReset {
+		t.Helper()
+		r := &v1alpha1.MFAReset{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
+			Spec: v1alpha1.MFAResetSpec{
+				UserRef: v1alpha1.LocalRef{Name: name}, Factors: []v1alpha1.ResetFactor{v1alpha1.ResetAll},
+				Reason: "her PIN is 482913", RequestedBy: "carol@example.com",
+			},
+		}
+		w.create(r)
+		return r
+	}
+	told := func(name string) (letters []mailbox.Letter) {
+		for _, l := range cluster.mail.Letters() {
+			if slices.Contains(l.To, name+"@"+w.name+".example") {
+				letters = append(letters, l)
+			}
+		}
+		return letters
+	}
+	completed := func(r *v1alpha1.MFAReset) {
+		t.Helper()
+		w.condition(r, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+	}
+
+	anns, bens := reset("ann"), reset("ben")
+	completed(anns)
+	completed(bens)
+	w.Eventually(func() []mailbox.Letter { return told("ann") }).Should(HaveLen(1))
+	letter := told("ann")[0]
+	subject, text, err := letter.Read()
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect([]any{letter.From, letter.To, letter.Encrypted, subject}).To(Equal(
+		[]any{"no-reply@acme.example", []string{"ann@" + w.name + ".example"}, true, "Your second factor: please check"}))
+	recorded, err := harness.Trail(w.ctx, cluster.env.Config, w.name, audit.MFAReset)
+	w.Expect(err).NotTo(HaveOccurred())
+	at := recorded[slices.IndexFunc(recorded, func(r audit.Record) bool { return r.Subject == anns.Status.UserID })].Time
+	w.Expect(text).To(And(
+		HavePrefix("Your second factor was reset by an administrator, on "+at.UTC().Format("2 January 2006 at 15:04 MST")+"."),
+		ContainSubstring("If you did not"), ContainSubstring("change your password")))
+	w.Expect(text).NotTo(Or(ContainSubstring("482913"), ContainSubstring("carol"), ContainSubstring("http")), "it may have gone to somebody else")
+
+	t.Log("the manager ends and starts; what is reset meanwhile is told by the next")
+	var cats *v1alpha1.MFAReset
+	w.Expect(cluster.restart(func() { cats = reset("cat") })).To(Succeed())
+	completed(cats)
+	w.Eventually(func() []mailbox.Letter { return told("cat") }).Should(HaveLen(1))
+
+	t.Log("applied again after a deletion it does nothing, and says nothing")
+	w.Expect(cluster.client.Delete(w.ctx, anns)).To(Succeed())
+	again := reset("ann")
+	w.condition(again, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAlreadyDone)
+
+	t.Log("a server that is away delays no reset; who was not told is in the log, without the address")
+	cluster.mail.Refuse(&smtp.SMTPError{Code: 550, Message: "no dan@" + w.name + ".example here"})
+	defer cluster.mail.Refuse(nil)
+	completed(reset("dan"))
+	w.Eventually(cluster.logs.String).Should(And(ContainSubstring("A user was not told of a change to their second factor"), ContainSubstring(`"user":"dan"`)))
+	w.Expect(cluster.logs.String()).NotTo(ContainSubstring("@" + w.name + ".example"))
+
+	// A manager sends what waits before it ends, so what is to come has come.
+	w.Expect(cluster.restart(func() {
+		w.Expect([]int{len(told("ann")), len(told("cat")), len(told("dan"))}).To(Equal([]int{1, 1, 0}), "each once")
+	})).To(Succeed())
+	w.Expect(w.trail(audit.MFAReset)).To(HaveLen(4))
 }

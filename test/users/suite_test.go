@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"github.com/neosc/mfa-operator/internal/audit"
 	"github.com/neosc/mfa-operator/internal/zitadel/zitadeltest"
 	"github.com/neosc/mfa-operator/test/harness"
+	"github.com/neosc/mfa-operator/test/mailbox"
 )
 
 // cluster is the control plane all tests of the package share, with one manager
@@ -33,6 +35,8 @@ var cluster struct {
 	env    *envtest.Environment
 	client client.Client
 	logs   *harness.Recorder
+	// mail is where the manager sends e-mails.
+	mail *mailbox.Server
 	// restart ends the manager, and starts another after what happens meanwhile.
 	restart func(meanwhile func()) error
 }
@@ -40,8 +44,17 @@ var cluster struct {
 func TestMain(m *testing.M) {
 	harness.Main(m, func(_ context.Context, c *harness.Cluster) error {
 		cluster.env, cluster.client, cluster.logs = c.Env, c.Client, c.Logs
+		certificate, ca, err := mailbox.Authority(filepath.Dir(c.Kubeconfig))
+		if err != nil {
+			return err
+		}
+		if cluster.mail, err = mailbox.Serve(&certificate, false); err != nil {
+			return err
+		}
+		c.AtEnd(cluster.mail.Close)
 		start := func() (func() error, error) {
-			return harness.StartManager(c.Env, c.Logs, "--resync=12h", "--probe=1h", "--leader-elect=false", "--log-level=debug")
+			return harness.StartManager(c.Env, c.Logs, "--resync=12h", "--probe=1h", "--leader-elect=false", "--log-level=debug",
+				"--smtp-host=127.0.0.1", fmt.Sprint("--smtp-port=", cluster.mail.Port), "--smtp-ca-file="+ca, "--email-from=no-reply@acme.example")
 		}
 		stop, err := start()
 		if err != nil {

@@ -66,13 +66,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .metadata.file }}{{ $flags = append $flags (printf "--fido-metadata-file=/etc/mfa/fido/%s" .) }}{{ end }}
 {{- end }}
 {{- with .email }}
-{{- if .host }}
-{{- $flags = concat $flags (list (printf "--smtp-host=%s" .host) (printf "--smtp-tls=%s" .tls) (printf "--email-from=%s" .from)) }}
-{{- with .port }}{{ $flags = append $flags (printf "--smtp-port=%d" (int .)) }}{{ end }}
-{{- with .subject }}{{ $flags = append $flags (printf "--email-subject=%s" .) }}{{ end }}
-{{- if .secretName }}{{ $flags = concat $flags (list "--smtp-username-file=/etc/mfa/email/username" "--smtp-password-file=/etc/mfa/email/password") }}{{ end }}
-{{- if .customCA }}{{ $flags = append $flags "--smtp-ca-file=/etc/mfa/email/ca.crt" }}{{ end }}
-{{- end }}
+{{- $flags = concat $flags (include "mfa-operator.smtpFlags" $ | fromYamlArray) }}
+{{- if and .host .subject }}{{ $flags = append $flags (printf "--email-subject=%s" .subject) }}{{ end }}
 {{- end }}
 {{- with .sms }}
 {{- if .url }}
@@ -87,11 +82,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with $flags }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* The volumes the webhook's Pods mount, each at /etc/mfa and its name. */}}
-{{- define "mfa-operator.localUserVolumes" -}}
+{{/* The flags of both processes for e-mails to local users; none while no namespace is named. */}}
+{{- define "mfa-operator.smtpFlags" -}}
+{{- $flags := list }}
+{{- if .Values.localUsers.namespaces }}
+{{- with .Values.localUsers.email }}
+{{- if .host }}
+{{- $flags = concat $flags (list (printf "--smtp-host=%s" .host) (printf "--smtp-tls=%s" .tls) (printf "--email-from=%s" .from)) }}
+{{- with .port }}{{ $flags = append $flags (printf "--smtp-port=%d" (int .)) }}{{ end }}
+{{- if .secretName }}{{ $flags = concat $flags (list "--smtp-username-file=/etc/mfa/email/username" "--smtp-password-file=/etc/mfa/email/password") }}{{ end }}
+{{- if .customCA }}{{ $flags = append $flags "--smtp-ca-file=/etc/mfa/email/ca.crt" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $flags }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* The volume that these flags lead to, if any. */}}
+{{- define "mfa-operator.smtpVolumes" -}}
 {{- $volumes := list }}
 {{- with .Values.localUsers }}
 {{- if and .namespaces .email.host .email.secretName }}{{ $volumes = append $volumes (dict "name" "email" "secret" (dict "secretName" .email.secretName)) }}{{ end }}
+{{- end }}
+{{- toYaml $volumes }}
+{{- end }}
+
+{{/* The volumes the manager's Pods mount, each at /etc/mfa and its name. */}}
+{{- define "mfa-operator.managerVolumes" -}}
+{{- $volumes := include "mfa-operator.smtpVolumes" . | fromYamlArray }}
+{{- with .Values.manager.audit.cloudEventsTokenSecret }}{{ $volumes = append $volumes (dict "name" "audit" "secret" (dict "secretName" .)) }}{{ end }}
+{{- toYaml $volumes }}
+{{- end }}
+
+{{/* The volumes the webhook's Pods mount, each at /etc/mfa and its name. */}}
+{{- define "mfa-operator.localUserVolumes" -}}
+{{- $volumes := include "mfa-operator.smtpVolumes" . | fromYamlArray }}
+{{- with .Values.localUsers }}
 {{- if and .namespaces .sms.url }}{{ $volumes = append $volumes (dict "name" "sms" "secret" (dict "secretName" .sms.secretName)) }}{{ end }}
 {{- if and .namespaces .webauthn.metadata.file }}{{ $volumes = append $volumes (merge (dict "name" "fido") .webauthn.metadata.volume) }}{{ end }}
 {{- end }}

@@ -82,11 +82,16 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
+	notifier, endNotices, err := startNotices(ctx, o.Email, log.WithName("notices"))
+	if err != nil {
+		return err
+	}
+	defer endNotices()
 	pool := &zitadel.Pool{}
 	defer pool.Close()
 	outside := controllers.Outside{
 		Providers: providers{pool}, Connector: connector{pool}, EventLogs: eventLogs{pool}, Tenants: tenants{pool}, Bells: bells{pool}, Ledgers: ledgers,
-		Users: users{pool}, Resets: resets{pool}, Credentials: credentials,
+		Users: users{pool}, Resets: resets{pool}, Credentials: credentials, Notifier: notifier,
 	}
 	err = controllers.Setup(mgr, outside, controllers.Settings{
 		Namespace: o.Namespace, AllowInsecure: o.AllowInsecure, Resync: o.Resync, Probe: o.Probe,

@@ -11,6 +11,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/neosc/mfa-operator/cmd/internal/process"
 	"github.com/neosc/mfa-operator/internal/courier"
 	"github.com/neosc/mfa-operator/internal/fidometadata"
 	"github.com/neosc/mfa-operator/internal/kube"
@@ -119,13 +120,7 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 }
 
 func courierConfig(o *options.MFA) courier.Config {
-	var c courier.Config
-	if e := o.Email; e.Host != "" {
-		c.Email = &courier.Email{
-			Host: e.Host, Port: e.Port, TLS: courier.TLS(e.TLS), CAFile: e.CAFile,
-			UsernameFile: e.UsernameFile, PasswordFile: e.PasswordFile, From: e.From, Subject: e.Subject,
-		}
-	}
+	c := courier.Config{Email: process.Email(o.Email)}
 	if s := o.SMS; s.URL != "" {
 		c.SMS = &courier.SMS{URL: s.URL, SigningKeyFile: s.SigningKeyFile, TokenFile: s.TokenFile, CAFile: s.CAFile, Prefixes: s.Prefixes}
 	}
