@@ -77,14 +77,6 @@ const (
 
 var callerCounts = []int{1, 16, 64, 256}
 
-// TestMain lets the replica run in a process of its own.
-func TestMain(m *testing.M) {
-	if code, child := harness.RunIfChild(); child {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
-
 // BenchmarkVerify runs everything once, prints a table and, if BENCH_JSON names
 // a file, writes it there.
 func BenchmarkVerify(b *testing.B) {
