@@ -96,7 +96,7 @@ type ZitadelUserRef struct {
 // Contact says where one-time codes are sent.
 // +kubebuilder:validation:MinProperties=1
 type Contact struct {
-	// email is an e-mail address. Unset: no codes by e-mail.
+	// email is an e-mail address. Unset: no codes by e-mail, and no notices of changes.
 	// +optional
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=200

@@ -18,7 +18,7 @@ import (
 type registerRequest struct {
 	UserPath
 	Body struct {
-		Email string `json:"email,omitempty" maxLength:"200" doc:"Where codes by e-mail are sent. Unset: nowhere."`
+		Email string `json:"email,omitempty" maxLength:"200" doc:"Where codes by e-mail and notices of changes are sent. Unset: nowhere."`
 		Phone string `json:"phone,omitempty" maxLength:"16" doc:"Where codes by SMS are sent, as E.164. Unset: nowhere."`
 	}
 }

@@ -44,7 +44,7 @@ import (
 )
 
 // garbagePercent is GOGC where the environment says nothing. A request leaves much
-// behind and keeps little: with Go's default of 100, collecting that is a fifth of what a
+// behind and keeps little: with Go's default of 100, collecting that is an eighth of what a
 // verification costs. By the GOMEMLIMIT of the manifests it is collected more often the
 // nearer it comes to what the container may have.
 const garbagePercent = 300
