@@ -12,6 +12,7 @@ import (
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/audit"
+	"github.com/neosc/mfa-operator/internal/localpolicy"
 	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
@@ -114,12 +115,8 @@ func (r *Reconciler) recordLocally(ctx context.Context, reset *v1alpha1.MFAReset
 // deletes it at that moment keeps nobody from being told.
 func (r *Reconciler) tell(u *v1alpha1.MFAUser, recorded audit.Record) {
 	if to := u.Spec.Contact; r.Notifier != nil && to != nil && to.Email != "" {
-		r.Notifier.Notify(mfa.Notice{Owner: ownerOf(u), To: to.Email, Event: recorded.Action, At: recorded.Time})
+		r.Notifier.Notify(mfa.Notice{Owner: localpolicy.Owner(u), To: to.Email, Event: recorded.Action, At: recorded.Time})
 	}
-}
-
-func ownerOf(u *v1alpha1.MFAUser) mfa.Owner {
-	return mfa.Owner{Namespace: u.Namespace, Name: u.Name, UID: string(u.UID)}
 }
 
 // removeLocally removes what is kept of the factors in the plan: those, and no
@@ -134,7 +131,7 @@ func (r *Reconciler) removeLocally(ctx context.Context, reset *v1alpha1.MFAReset
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := r.Credentials.RemoveFactors(ctx, ownerOf(u), ids...)
+	_, err := r.Credentials.RemoveFactors(ctx, localpolicy.Owner(u), ids...)
 	message := ""
 	switch {
 	case apierrors.IsForbidden(err):

@@ -127,7 +127,7 @@ func namesShown(u *v1alpha1.MFAUser) map[string]name {
 // names reads the names of a local user's factors. Not to be allowed to is no
 // failure: the rest is known without.
 func (r *Reconciler) names(ctx context.Context, u *v1alpha1.MFAUser, standing *mfa.User, known map[string]name) (map[string]name, error) {
-	kept, err := r.Credentials.List(ctx, ownerOf(u))
+	kept, err := r.Credentials.List(ctx, localpolicy.Owner(u))
 	if apierrors.IsForbidden(err) {
 		setNamesKnown(u, err)
 		return known, nil
@@ -150,10 +150,6 @@ func (r *Reconciler) names(ctx context.Context, u *v1alpha1.MFAUser, standing *m
 		names[c.ID] = name{c.Name, c.AAGUID}
 	}
 	return names, nil
-}
-
-func ownerOf(u *v1alpha1.MFAUser) mfa.Owner {
-	return mfa.Owner{Namespace: u.Namespace, Name: u.Name, UID: string(u.UID)}
 }
 
 // judgeLocally tells whether a local user has what is demanded of them: by the

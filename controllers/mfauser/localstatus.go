@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
+	"github.com/neosc/mfa-operator/internal/localpolicy"
 	"github.com/neosc/mfa-operator/internal/mfa"
 )
 
@@ -58,7 +59,7 @@ func setLocal(u *v1alpha1.MFAUser, standing *mfa.User, rules mfa.Rules, names ma
 	if ends, running := standing.Grace(rules, now); running {
 		s.GraceEndsAt = seconds(ends)
 	}
-	active, verified, ends := standing.ActiveSessions(mfa.Person{Owner: ownerOf(u), Suspended: suspended}, rules, now)
+	active, verified, ends := standing.ActiveSessions(mfa.Person{Owner: localpolicy.Owner(u), Suspended: suspended}, rules, now)
 	s.Sessions = &v1alpha1.SessionsStatus{Active: int32(active), MFAVerified: int32(verified), NextEndTime: seconds(ends)}
 	return earliest(lockedUntil, sessionsEnd(u))
 }

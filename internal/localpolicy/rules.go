@@ -1,4 +1,4 @@
-// Package localpolicy says an effective policy in the words of local
+// Package localpolicy says a local user and an effective policy in the words of local
 // verification, so that who verifies and who reports mean the same. It decides
 // nothing.
 package localpolicy

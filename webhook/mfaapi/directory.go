@@ -185,7 +185,7 @@ func (d *Directory) standing(ctx context.Context, f found) (mfa.Person, mfa.Rule
 	rules := localpolicy.Rules(policy.Merge(all))
 	rules.WebAuthn.RPID, rules.WebAuthn.RPName, rules.WebAuthn.Origins = d.RelyingParty.ID, d.RelyingParty.Name, d.RelyingParty.Origins
 	person := mfa.Person{
-		Owner:    mfa.Owner{Namespace: f.namespace, Name: f.name, UID: string(user.UID)},
+		Owner:    localpolicy.Owner(user),
 		Username: f.username, Suspended: user.Spec.Suspended != nil && *user.Spec.Suspended,
 	}
 	if c := user.Spec.Contact; c != nil {
