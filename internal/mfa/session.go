@@ -3,7 +3,6 @@ package mfa
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -132,19 +131,20 @@ func amrOf(m Method) []string {
 // issue has the record of a guess that was right tell of the session it gives. One
 // more than a user may have ends the oldest.
 func (p plan) issue(r audit.Record, u *User, now time.Time) []audit.Record {
-	given := r
-	given.Session = p.id
-	given.Details = append(slices.Clone(r.Details), timeDetail(detailSessionUntil, now.Add(p.lifetime).Truncate(time.Second)),
-		detail(detailAMR, words(p.amr)), detail(detailACR, p.acr))
+	details := []audit.Detail{
+		timeDetail(detailSessionUntil, now.Add(p.lifetime).Truncate(time.Second)), detail(detailAMR, words(p.amr)), detail(detailACR, p.acr),
+	}
 	if p.uv {
-		given.Details = append(given.Details, detail(detailUV, yes))
+		details = append(details, detail(detailUV, yes))
 	}
 	if p.verified {
-		given.Details = append(given.Details, detail(detailVerified, yes))
+		details = append(details, detail(detailVerified, yes))
 	}
 	if p.audience != "" {
-		given.Details = append(given.Details, detail(detailAudience, p.audience))
+		details = append(details, detail(detailAudience, p.audience))
 	}
+	given := with(r, r.Outcome, r.Reason, details...)
+	given.Session = p.id
 	if len(u.Sessions) < mostSessions {
 		return []audit.Record{given}
 	}
