@@ -9,9 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/procfs"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -65,7 +65,7 @@ func BenchmarkLedger(b *testing.B) {
 	c, err := harness.StartCluster(harness.Durable)
 	ok(b, err)
 	b.Cleanup(func() { ok(b, c.Stop()) })
-	s := &scene{env: c.Env, kube: c.Client, etcd: etcdProcess(b, c.Env.ControlPlane.Etcd.DataDir)}
+	s := &scene{env: c.Env, kube: c.Client, etcd: etcdProcess(b)}
 
 	for range b.N {
 		// What is compared is measured right after each other: a machine that does
@@ -93,7 +93,7 @@ func BenchmarkLedger(b *testing.B) {
 type scene struct {
 	env  *envtest.Environment
 	kube client.Client
-	etcd int // process id
+	etcd procfs.Proc
 	n    atomic.Int64
 }
 
@@ -212,40 +212,26 @@ func (claims) Apply(state audit.Entries[bool], r audit.Record) {
 
 func (claims) Expired(string, bool, time.Time) bool { return false }
 
-// etcdProcess finds the etcd that keeps its data in dir.
-func etcdProcess(b *testing.B, dir string) int {
+// etcdProcess finds the etcd that this process has started.
+func etcdProcess(b *testing.B) procfs.Proc {
 	if runtime.GOOS != "linux" {
 		b.Skip("what etcd writes is read from /proc")
 	}
-	entries, err := os.ReadDir("/proc")
-	ok(b, err)
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		line, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if err == nil && strings.Contains(string(line), "data-dir="+dir) {
-			return pid
-		}
+	_, started := load.Processes(b)
+	i := slices.IndexFunc(started, func(p procfs.ProcStat) bool { return p.Comm == "etcd" })
+	if i < 0 {
+		b.Fatal("no etcd found")
 	}
-	b.Fatal("no etcd found")
-	return 0
+	etcd, err := procfs.NewProc(started[i].PID)
+	ok(b, err)
+	return etcd
 }
 
 // written is how many bytes a process has had written to disk.
-func written(b *testing.B, pid int) int64 {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+func written(b *testing.B, p procfs.Proc) uint64 {
+	io, err := p.IO()
 	ok(b, err)
-	for line := range strings.Lines(string(data)) {
-		if rest, found := strings.CutPrefix(line, "write_bytes: "); found {
-			n, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
-			ok(b, err)
-			return n
-		}
-	}
-	b.Fatal("no write_bytes")
-	return 0
+	return io.WriteBytes
 }
 
 // show prints the table, with the targets beside it, and says which are missed.

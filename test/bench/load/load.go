@@ -16,6 +16,8 @@ import (
 // Figures are what was measured: calls per second, and how long they took.
 type Figures struct {
 	PerSecond, P50ms, P99ms float64
+	// Calls are all that were made, those to warm up too.
+	Calls int
 }
 
 // Length is how long each measurement takes, after a second to warm up. What
@@ -41,13 +43,15 @@ func Measure(b *testing.B, name string, callers int, do func(ctx context.Context
 		end     = warm.Add(Length(b))
 		mu      sync.Mutex
 		took    []time.Duration
+		calls   int
 		all     sync.WaitGroup
 		failure atomic.Pointer[error]
 	)
 	for c := range callers {
 		all.Go(func() {
 			var mine []time.Duration
-			for n := 0; failure.Load() == nil; n++ {
+			n := 0
+			for ; failure.Load() == nil; n++ {
 				began := time.Now()
 				if !began.Before(end) {
 					break
@@ -62,6 +66,7 @@ func Measure(b *testing.B, name string, callers int, do func(ctx context.Context
 			}
 			mu.Lock()
 			took = append(took, mine...)
+			calls += n
 			mu.Unlock()
 		})
 	}
@@ -77,7 +82,7 @@ func Measure(b *testing.B, name string, callers int, do func(ctx context.Context
 	ms := func(share float64) float64 {
 		return Round(float64(took[int(share*float64(len(took)-1))].Microseconds()) / 1000)
 	}
-	return Figures{PerSecond: Round(float64(len(took)) / Length(b).Seconds()), P50ms: ms(0.5), P99ms: ms(0.99)}
+	return Figures{PerSecond: Round(float64(len(took)) / Length(b).Seconds()), P50ms: ms(0.5), P99ms: ms(0.99), Calls: calls}
 }
 
 // Round rounds to two decimals.

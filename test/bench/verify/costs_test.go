@@ -1,9 +1,10 @@
 package verify
 
 import (
-	"fmt"
+	"runtime"
+	"testing"
 
-	"github.com/prometheus/procfs"
+	"github.com/neosc/mfa-operator/test/bench/load"
 )
 
 // costs are the seconds of a processor that this process and those it has started
@@ -15,31 +16,22 @@ const (
 	webhookProcess = "webhook"
 )
 
-func costsSoFar() (costs, error) {
-	self, err := procfs.Self()
-	if err != nil {
-		return nil, fmt.Errorf("looking at this process: %w", err)
+// costsSoFar is empty where there is no /proc.
+func costsSoFar(b *testing.B) costs {
+	sum := costs{}
+	if runtime.GOOS != "linux" {
+		return sum
 	}
-	own, err := self.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("looking at this process: %w", err)
-	}
-	all, err := procfs.AllProcs()
-	if err != nil {
-		return nil, fmt.Errorf("listing processes: %w", err)
-	}
-	sum := costs{callersProcess: own.CPUTime()}
-	for _, p := range all {
-		stat, err := p.Stat()
-		switch {
-		case err != nil || stat.PPID != own.PID: // it has ended meanwhile, or is another's
-		case stat.Comm == own.Comm: // the replica runs in the program of the benchmark
-			sum[webhookProcess] += stat.CPUTime()
-		default:
-			sum[stat.Comm] += stat.CPUTime()
+	own, started := load.Processes(b)
+	sum[callersProcess] = own.CPUTime()
+	for _, p := range started {
+		name := p.Comm
+		if name == own.Comm { // the replica runs in the program of the benchmark
+			name = webhookProcess
 		}
+		sum[name] += p.CPUTime()
 	}
-	return sum, nil
+	return sum
 }
 
 // since is what was taken since then, in milliseconds for each of n things.
