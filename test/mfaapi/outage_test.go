@@ -16,7 +16,8 @@ import (
 )
 
 // While there is no API server nobody is verified, and nobody is told that a code
-// was wrong. Afterwards it goes on, and the code is still good.
+// was wrong. Afterwards it goes on. The right code may be on its way to the ledger
+// still; it is good once, whether that takes it or who sends it again.
 func TestOutage(t *testing.T) {
 	// Its grace is so short that to stop it is to kill it, which it says.
 	const killed = "timeout waiting for process "
@@ -25,6 +26,9 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log:\n%s", s.logs)
+		}
 		if err := stop(); err != nil && !strings.Contains(err.Error(), killed) {
 			t.Error(err)
 		}
@@ -32,7 +36,7 @@ func TestOutage(t *testing.T) {
 	w := newWorldOn(t, s)
 	w.app.register("ann")
 	seed, session := w.app.enrol("ann")
-	code, wrong := seed.code(w, 0), seed.wrong(w)
+	code, wrong := seed.code(w, 1), seed.wrong(w) // good for a minute yet
 	w.Expect(w.app.verify("ann", "TOTP", wrong).status).To(gomega.Equal(http.StatusForbidden)) // the caller's rights are remembered
 
 	server := s.env.ControlPlane.GetAPIServer()
@@ -56,12 +60,23 @@ func TestOutage(t *testing.T) {
 	w.Expect(server.Start()).To(gomega.Succeed())
 	w.SetDefaultEventuallyTimeout(60 * time.Second)
 	w.Eventually(func() int { return w.app.about(http.MethodPost, "ann", "/requirement", object{}).status }).Should(gomega.Equal(http.StatusOK))
-	for _, r := range w.trail(audit.Verification) {
-		w.Expect(r.Outcome).To(gomega.Equal(audit.Failed), "nothing was accepted meanwhile")
+	won := 0
+	for range 2 {
+		switch got := w.app.verify("ann", "TOTP", code); got.status {
+		case http.StatusCreated:
+			won++
+		default:
+			w.Expect(got).To(beProblem(http.StatusForbidden))
+		}
 	}
-	next := seed.code(w, 0)
-	won := w.app.verify("ann", "TOTP", next)
-	w.Expect(won.status).To(gomega.Equal(http.StatusCreated), won.raw)
+	accepted := 0
+	for _, r := range w.trail(audit.Verification) {
+		if r.Outcome == audit.Succeeded {
+			accepted++
+		}
+	}
+	w.Expect(accepted).To(gomega.Equal(1))
+	w.Expect(won).To(gomega.BeNumerically("<=", accepted))
 }
 
 // While the API server takes everything and answers nothing, callers do not wait for
