@@ -80,6 +80,7 @@ func (w *world) reached(scope idp.Scope) policy.Histogram {
 }
 
 func TestCensusFollowsWhatHappens(t *testing.T) {
+	t.Parallel()
 	w := quietWorld(t)
 	acme, other := w.zitadel.AddOrganization("acme"), w.zitadel.AddOrganization("other")
 	ann := w.zitadel.AddHuman(acme, "ann", "ann@example.com")
@@ -132,6 +133,7 @@ func TestCensusFollowsWhatHappens(t *testing.T) {
 // TestCensusMissesNothingAtTheSeam: between reading history and hearing what
 // happens no event may fall through, whichever comes first.
 func TestCensusMissesNothingAtTheSeam(t *testing.T) {
+	t.Parallel()
 	for when := range 6 { // before which page something happens
 		for _, heardFirst := range []bool{true, false} {
 			w := quietWorld(t)

@@ -18,6 +18,7 @@ func (w *world) connectionObject() *v1alpha1.ZitadelConnection {
 }
 
 func TestConnectionReportsAccountAndServer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	conn := w.connectionObject()
 	w.ready(conn)

@@ -194,6 +194,7 @@ func TestDoorbellBesideOthers(t *testing.T) {
 }
 
 func TestDoorbellRefusals(t *testing.T) {
+	t.Parallel()
 	t.Run("a URL on the deny list", func(t *testing.T) {
 		w := newWorld(t)
 		w.patchEvents(`{"webhook":{"enabled":true,"url":"` + cluster.bell + `"}}`)
@@ -265,6 +266,7 @@ func (noBells) Bell(string) (zitadelconnection.Bell, bool) { return nil, false }
 // TestDoorbellKeyIsRotated by somebody at the instance: the new one counts as
 // soon as it is noticed, the one before for the roll-over.
 func TestDoorbellKeyIsRotated(t *testing.T) {
+	t.Parallel()
 	w := openWorld(t)
 	w.ringing()
 	before := w.keys()[0].Key

@@ -13,6 +13,7 @@ import (
 
 // TestDriftIsNamedAndRepaired: what was changed, to what, by whom and when.
 func TestDriftIsNamedAndRepaired(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.policy("mfa", "", alwaysRequired)
 	w.create(p)
@@ -35,6 +36,7 @@ func TestDriftIsNamedAndRepaired(t *testing.T) {
 // TestContestedTargetIsLeftAlone: who changes it back again and again is not
 // fought.
 func TestContestedTargetIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.policy("mfa", "", alwaysRequired)
 	w.create(p)

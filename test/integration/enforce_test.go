@@ -48,6 +48,7 @@ func TestInstancePolicyPutsMFAInForce(t *testing.T) {
 }
 
 func TestOrganizationIsFoundByEachSelector(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	id := w.zitadel.AddOrganization("acme")
 	for _, c := range []struct {
@@ -103,6 +104,7 @@ func TestOrganizationPolicyIsACopyOfTheInstancesWithOurChanges(t *testing.T) {
 // TestSecondReconcileIsSilent: an unchanged policy costs reads, and neither a
 // write to Zitadel nor one to the API server.
 func TestSecondReconcileIsSilent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.zitadel.AddOrganization("acme")
 	p := w.policy("mfa", "", alwaysRequired)
@@ -126,6 +128,7 @@ func TestSecondReconcileIsSilent(t *testing.T) {
 // TestEverySubsetOfMethodsReachesZitadel exactly, at both scopes, each from
 // what the one before has left.
 func TestEverySubsetOfMethodsReachesZitadel(t *testing.T) {
+	t.Parallel()
 	methods := []v1alpha1.Method{v1alpha1.MethodTOTP, v1alpha1.MethodWebAuthn, v1alpha1.MethodEmail, v1alpha1.MethodSMS, v1alpha1.MethodRecoveryCodes}
 	second := map[v1alpha1.Method]policypb.SecondFactorType{
 		v1alpha1.MethodTOTP:          policypb.SecondFactorType_SECOND_FACTOR_TYPE_OTP,
@@ -167,6 +170,7 @@ func TestEverySubsetOfMethodsReachesZitadel(t *testing.T) {
 // TestWeakeningIsRepaired: what an administrator weakens in Zitadel comes back,
 // and an Event says so.
 func TestWeakeningIsRepaired(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.policy("mfa", "", alwaysRequired)
 	w.create(p)

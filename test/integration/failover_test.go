@@ -60,6 +60,7 @@ func (w *world) replica(log zitadelconnection.EventLog) *replica {
 // TestOnlyTheLeaderFollows has two managers, and ends the one that leads,
 // without giving up its lease, while things go on happening.
 func TestOnlyTheLeaderFollows(t *testing.T) {
+	t.Parallel()
 	w := quietWorld(t)
 	log := w.log(w.zitadel.OwnerToken())
 	replicas := []*replica{w.replica(log), w.replica(log)}

@@ -16,6 +16,7 @@ import (
 // TestOrganizationsOwnSettingsAreRaised to the baseline of the instance, also
 // those made after it, and only where they are weaker.
 func TestOrganizationsOwnSettingsAreRaised(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	before, after := w.zitadel.AddOrganization("before"), w.zitadel.AddOrganization("after")
 	plain := w.zitadel.AddOrganization("plain")

@@ -359,6 +359,7 @@ func TestOvertakenFollower(t *testing.T) {
 // TestTwoWritersOfOneStatus: the connection's reconciler and the follower keep
 // a part of the status each, and neither loses the other's.
 func TestTwoWritersOfOneStatus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	conn := w.connectionObject()
 	w.Expect(cluster.client.Patch(w.ctx, conn, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"events":{"pollSeconds":1}}}`)))).To(Succeed())

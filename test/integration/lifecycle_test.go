@@ -66,6 +66,7 @@ func TestDeletionPolicy(t *testing.T) {
 
 // TestFailedCleanupKeepsTheFinalizer until Zitadel is back, and says why.
 func TestFailedCleanupKeepsTheFinalizer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.policy("leaving", "", func(spec *v1alpha1.SecurityPolicySpec) {
 		sixAttempts(spec)
@@ -107,6 +108,7 @@ func TestCrashBetweenWritesLosesNothing(t *testing.T) {
 
 // TestRemovedTargetIsLetGoOf as the deletion policy says, and the others stay.
 func TestRemovedTargetIsLetGoOf(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	acme, globex := w.zitadel.AddOrganization("acme"), w.zitadel.AddOrganization("globex")
 	p := w.policy("two", "acme", func(spec *v1alpha1.SecurityPolicySpec) {
@@ -129,6 +131,7 @@ func TestRemovedTargetIsLetGoOf(t *testing.T) {
 // TestUnresolvedTargetIsNotLetGoOf: a target we cannot find just now is not one
 // that was removed.
 func TestUnresolvedTargetIsNotLetGoOf(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	acme := w.zitadel.AddOrganization("acme")
 	p := w.policy("acme", "acme", func(spec *v1alpha1.SecurityPolicySpec) {

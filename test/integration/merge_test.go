@@ -61,6 +61,7 @@ func TestTheStricterOfTwoPoliciesHolds(t *testing.T) {
 // TestRetainLeavesNothingBehindOfOthers: a policy that leaves its values behind
 // does not make them another policy's "before".
 func TestRetainLeavesNothingBehindOfOthers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	strict, lax := w.policy("strict", "", attempts(6)), w.policy("lax", "", attempts(9))
 	strict.Spec.DeletionPolicy = v1alpha1.DeletionRetain
@@ -146,6 +147,7 @@ func TestNoMethodInCommon(t *testing.T) {
 
 // TestPrecedence decides where no value is stricter: priority, then age.
 func TestPrecedence(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	to := func(uri string) func(*v1alpha1.SecurityPolicySpec) {
 		return func(spec *v1alpha1.SecurityPolicySpec) {

@@ -19,6 +19,7 @@ import (
 // was wrong. Afterwards it goes on. The right code may be on its way to the ledger
 // still; it is good once, whether that takes it or who sends it again.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	// Its grace is so short that to stop it is to kill it, which it says.
 	const killed = "timeout waiting for process "
 	s, stop, err := startSite(layout{replicas: 1, configure: func(env *envtest.Environment) { env.ControlPlaneStopTimeout = 50 * time.Millisecond }})
@@ -83,6 +84,7 @@ func TestOutage(t *testing.T) {
 // it: they are told that nothing is known. What was on its way may be recorded when it
 // answers again, so a code is then accepted once, or not at all any more.
 func TestAPIServerThatHangs(t *testing.T) {
+	t.Parallel()
 	s, stop, err := startSite(layout{replicas: 2, proxied: true})
 	if err != nil {
 		t.Fatal(err)

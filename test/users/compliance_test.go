@@ -20,6 +20,7 @@ import (
 // TestComplianceIsSummedUp: in the policy's status always, in a Report per
 // namespace from when the cluster has the kind.
 func TestComplianceIsSummedUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
 	bob := w.zitadel.AddHuman(w.acme, "bob", "bob@example.com")

@@ -37,6 +37,7 @@ func (w *world) discovered() map[string]string {
 // TestUsersAreDiscovered: one MFAUser for each human of the organization, as they
 // come and go, and nobody else's is touched.
 func TestUsersAreDiscovered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := w.zitadel.AddOrganization("other")
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
@@ -80,7 +81,7 @@ func TestUsersAreDiscovered(t *testing.T) {
 // read again.
 func TestAFirstInventoryGoesOn(t *testing.T) {
 	w := newWorld(t)
-	const people = 60
+	const people = 36
 	for i := range people {
 		name := fmt.Sprintf("person-%02d", i)
 		w.zitadel.AddHuman(w.acme, name, name+"@example.com")
@@ -112,6 +113,7 @@ func TestAFirstInventoryGoesOn(t *testing.T) {
 
 // What discovery cannot know it never takes for gone.
 func TestDiscoveryThatMayNot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
 	conn := &v1alpha1.ZitadelConnection{ObjectMeta: metav1.ObjectMeta{Name: w.name}}

@@ -28,6 +28,7 @@ func (w *world) exemption(name string, policy string, ends time.Time, user strin
 // TestAnExemptionEndsEverywhere: it counts in the user's compliance and in the
 // policy's impact, and expires in both.
 func TestAnExemptionEndsEverywhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
 	p := w.policy("keys-only", v1alpha1.MethodWebAuthn)
@@ -67,6 +68,7 @@ func TestAnExemptionEndsEverywhere(t *testing.T) {
 }
 
 func TestExemptionsThatDoNotCount(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
 	w.policy("keys-only", v1alpha1.MethodWebAuthn)

@@ -13,6 +13,7 @@ import (
 // TestWhoeverIsRenamedStaysTheSame, and whoever takes over the name does not
 // become them.
 func TestWhoeverIsRenamedStaysTheSame(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	owner := w.zitadel.Owner()
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
@@ -35,6 +36,7 @@ func TestWhoeverIsRenamedStaysTheSame(t *testing.T) {
 // TestWhoeverMovesIsFoundWhereTheyAre: Zitadel moves nobody; who changes the
 // organization is removed from one and made in the other, as somebody else.
 func TestWhoeverMovesIsFoundWhereTheyAre(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := w.zitadel.AddOrganization("other")
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")

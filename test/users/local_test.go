@@ -21,6 +21,7 @@ const (
 // TestLocalUsersAreUnderAPolicy: MFA is on by default, and policies take over
 // from the baseline.
 func TestLocalUsersAreUnderAPolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	local := func(name string, enabled *bool) *v1alpha1.MFAUser {
 		u := &v1alpha1.MFAUser{

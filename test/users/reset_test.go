@@ -19,6 +19,7 @@ import (
 // TestALostDeviceIsReset: what Zitadel holds afterwards, and that the same
 // manifest does nothing when it is applied again.
 func TestALostDeviceIsReset(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	owner := w.zitadel.Owner()
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
@@ -67,6 +68,7 @@ func TestALostDeviceIsReset(t *testing.T) {
 }
 
 func TestAResetThatMayNot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "ORG_USER_MANAGER")
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
 	w.zitadel.AddTOTP(ann)

@@ -16,6 +16,7 @@ import (
 // sessions and links end for good (internal/mfa, TestWhatEndsASession and
 // TestWhatEndsALink).
 func TestASuspensionOfALocalUserIsRecorded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	u := &v1alpha1.MFAUser{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "ann"},

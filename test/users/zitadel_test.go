@@ -148,6 +148,7 @@ func (w *world) polls(n int) {
 }
 
 func TestSessionsAreCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	owner := w.zitadel.Owner()
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
@@ -170,6 +171,7 @@ func TestSessionsAreCounted(t *testing.T) {
 }
 
 func TestReferencesAreNeverGuessed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := w.zitadel.AddOrganization("other")
 	w.zitadel.AddHuman(w.acme, "ann", "same@example.com")
@@ -202,6 +204,7 @@ func TestReferencesAreNeverGuessed(t *testing.T) {
 // TestMissingPermissionsAreNamed: whatever the account may not read has a
 // condition, and the rest works.
 func TestMissingPermissionsAreNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "ORG_OWNER_VIEWER")
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
 	w.zitadel.AddTOTP(ann)
@@ -223,6 +226,7 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 // TestMethodsThatMayNotBeListed: Zitadel asks for that right in the account's own
 // organization, whoever's methods they are.
 func TestMethodsThatMayNotBeListed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "ORG_PROJECT_CREATOR")
 	other := w.zitadel.AddOrganization("other")
 	w.zitadel.GrantRoles(w.account, other, "ORG_OWNER_VIEWER")
@@ -236,6 +240,7 @@ func TestMethodsThatMayNotBeListed(t *testing.T) {
 
 // TestSuspension: what Zitadel holds, also after somebody meddles.
 func TestSuspension(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	owner := w.zitadel.Owner()
 	ann := w.zitadel.AddHuman(w.acme, "ann", "ann@example.com")
