@@ -37,7 +37,7 @@ func TestOutage(t *testing.T) {
 	w := newWorldOn(t, s)
 	w.app.register("ann")
 	seed, session := w.app.enrol("ann")
-	code, wrong := seed.code(w, 1), seed.wrong(w) // good for a minute yet
+	code, wrong := seed.code(w, 1), seed.wrong(w)                                              // good for a minute yet
 	w.Expect(w.app.verify("ann", "TOTP", wrong).status).To(gomega.Equal(http.StatusForbidden)) // the caller's rights are remembered
 
 	server := s.env.ControlPlane.GetAPIServer()
