@@ -27,9 +27,9 @@ type memberRow struct {
 
 // memberLevel is what differs between administrators of the instance and of an organization.
 type memberLevel struct {
-	prefix                                      string // of the role names
-	readRight, writeRight, deleteRight          string
-	noUser, badRoles, badUpdate, twice, missing refusal
+	prefix                                               string // of the role names
+	readRight, writeRight, deleteRight                   string
+	noUser, badRoles, noRoles, badUpdate, twice, missing refusal
 }
 
 var instanceMembers = memberLevel{
@@ -37,6 +37,7 @@ var instanceMembers = memberLevel{
 	readRight: "iam.member.read", writeRight: "iam.member.write", deleteRight: "iam.member.delete",
 	noUser:    precondition("INSTA-GSXOn", "Errors.User.NotFound"),
 	badRoles:  invalid("INSTANCE-4m0fS", "Errors.Instance.MemberInvalid"),
+	noRoles:   invalid("INSTANCE-LiaZi", "Errors.Instance.MemberInvalid"),
 	badUpdate: invalid("INSTANCE-3m9fs", "Errors.Instance.MemberInvalid"),
 	twice:     exists("INSTA-pFDwe", "Errors.Instance.Member.AlreadyExists"),
 	missing:   notFound("INSTANCE-D8JxR", "Errors.NotFound"),
@@ -47,6 +48,7 @@ var orgMembers = memberLevel{
 	readRight: "org.member.read", writeRight: "org.member.write", deleteRight: "org.member.delete",
 	noUser:    precondition("ORG-GoXOn", "Errors.User.NotFound"),
 	badRoles:  invalid("Org-4N8es", "Errors.Org.MemberInvalid"),
+	noRoles:   invalid("Org-LiaZi", "Errors.Org.MemberInvalid"),
 	badUpdate: invalid("IAM-m9fG8", "Errors.Org.MemberInvalid"),
 	twice:     exists("ORG-poWwe", "Errors.Org.Member.AlreadyExists"),
 	missing:   notFound("Org-D8JxR", "Errors.NotFound"),
@@ -105,7 +107,10 @@ func (s permissionService) UpdateAdministrator(ctx context.Context, r *permissio
 	if err != nil {
 		return nil, err
 	}
-	if len(r.GetRoles()) == 0 || !areRoles(r.GetRoles(), level.prefix) {
+	if len(r.GetRoles()) == 0 {
+		return nil, level.noRoles.err()
+	}
+	if !areRoles(r.GetRoles(), level.prefix) {
 		return nil, level.badUpdate.err()
 	}
 	row, member := s.write.members[memberKey{scope.id, r.GetUserId()}]

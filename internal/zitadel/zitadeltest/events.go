@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -61,22 +62,28 @@ func (l *eventLog) window(r *adminpb.ListEventsRequest) []*event {
 		end := sort.Search(len(events), func(i int) bool { return !events[i].created.Before(date.AsTime()) })
 		return events[:end]
 	}
-	if from := fromDate(r); from != nil && r.GetAsc() {
+	if from := fromDate(r); limits(from) && r.GetAsc() {
 		events = after(events, from)
-	} else if from != nil {
+	} else if limits(from) {
 		events = before(events, from)
 	}
-	if since := r.GetRange().GetSince(); since != nil {
+	if since := r.GetRange().GetSince(); limits(since) {
 		events = after(events, since)
 	}
-	if until := r.GetRange().GetUntil(); until != nil {
+	if until := r.GetRange().GetUntil(); limits(until) {
 		events = before(events, until)
 	}
 	return events
 }
 
-// fromDate is the filter under its name, or under the one it had before.
+// limits tells dates from none. The first second of 1970 is none too.
+func limits(date *timestamppb.Timestamp) bool { return date.GetSeconds() != 0 }
+
+// fromDate is the filter under its name, or under the one it had before. A range makes both moot.
 func fromDate(r *adminpb.ListEventsRequest) *timestamppb.Timestamp {
+	if r.GetRange() != nil {
+		return nil
+	}
 	if from := r.GetFrom(); from != nil {
 		return from
 	}
@@ -84,13 +91,15 @@ func fromDate(r *adminpb.ListEventsRequest) *timestamppb.Timestamp {
 }
 
 // matchEvent applies the filters of a request other than its dates. All of them must fit; sequence
-// changes direction with the order.
+// changes direction with the order. Event types alone stand for the kinds of aggregate they are named
+// after, which leaves out what a session says about a key.
 func matchEvent(r *adminpb.ListEventsRequest, e *event) bool {
 	switch {
 	case r.GetResourceOwner() != "" && e.owner != r.GetResourceOwner(),
 		r.GetEditorUserId() != "" && e.editor != r.GetEditorUserId(),
 		len(r.GetAggregateTypes()) > 0 && !slices.Contains(r.GetAggregateTypes(), e.kind),
-		len(r.GetEventTypes()) > 0 && !slices.Contains(r.GetEventTypes(), e.name()):
+		len(r.GetEventTypes()) > 0 && !slices.Contains(r.GetEventTypes(), e.name()),
+		len(r.GetEventTypes()) > 0 && len(r.GetAggregateTypes()) == 0 && !strings.HasPrefix(e.name(), e.kind+"."):
 		return false
 	}
 	from := r.GetSequence()

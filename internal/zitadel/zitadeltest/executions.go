@@ -17,6 +17,7 @@ type executionRow struct {
 	id        string
 	condition *actionpb.Condition
 	targets   []string // in the order they are called; never edited in place
+	asked     []string // as they were set: the commands do not know which of them were deleted since
 }
 
 func (s *Server) executionAggregate(id string) aggregate {
@@ -29,6 +30,9 @@ func (s actionService) SetExecution(ctx context.Context, r *actionpb.SetExecutio
 	if err != nil {
 		return nil, err
 	}
+	if err := executionConditionExists(r.GetCondition()); err != nil {
+		return nil, err
+	}
 	before, present := s.write.executions[id]
 	if len(r.GetTargets()) == 0 {
 		if !present {
@@ -37,14 +41,11 @@ func (s actionService) SetExecution(ctx context.Context, r *actionpb.SetExecutio
 		e := s.push(editor(ctx), s.executionAggregate(id), executionRemoved{})
 		return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(e.created)}, nil
 	}
-	if err := executionConditionExists(r.GetCondition()); err != nil {
-		return nil, err
+	if present && slices.Equal(before.asked, r.GetTargets()) {
+		return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(before.changed)}, nil
 	}
 	if !s.areTargets(r.GetTargets()) {
 		return nil, notFound("COMMAND-17e8fq1ggk", "Errors.Target.NotFound").err()
-	}
-	if present && slices.Equal(before.targets, r.GetTargets()) {
-		return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(before.changed)}, nil
 	}
 	e := s.push(editor(ctx), s.executionAggregate(id), executionSet{r.GetCondition(), r.GetTargets()})
 	return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(e.created)}, nil
@@ -63,12 +64,12 @@ func (s *Server) areTargets(ids []string) bool {
 	return true
 }
 
-// executionGone is when an execution was removed, or now if it never was.
+// executionGone is when an execution was removed, the zero time if it never was.
 func (s *Server) executionGone(id string) time.Time {
 	if e := s.log.last(s.executionAggregate(id)); e != nil {
 		return e.created
 	}
-	return s.clock()
+	return time.Time{}
 }
 
 func (s actionService) ListExecutions(_ context.Context, r *actionpb.ListExecutionsRequest) (*actionpb.ListExecutionsResponse, error) {
@@ -160,13 +161,14 @@ func (c executionSet) apply(st *state, e *event) {
 	if !present {
 		row = executionRow{rowDetails: detailsOf(e), id: e.id}
 	}
-	row.condition, row.targets = c.condition, c.targets
+	row.condition, row.targets, row.asked = c.condition, c.targets, c.targets
 	row.touch(e)
 	st.executions[e.id] = row
 }
 
+// executionRemoved is, in the log, an execution set to no targets.
 type executionRemoved struct{}
 
-func (executionRemoved) eventType(string) string   { return "execution.removed" }
-func (executionRemoved) payload() any              { return nil }
+func (executionRemoved) eventType(string) string   { return "execution.v2.set" }
+func (executionRemoved) payload() any              { return map[string]any{"targets": []any{}} }
 func (executionRemoved) apply(st *state, e *event) { delete(st.executions, e.id) }

@@ -32,13 +32,9 @@ func (s *Server) mayCredential(ctx context.Context, userID string) error {
 	return s.mayUser(ctx, "user.credential.write", userID, true)
 }
 
-// mayRemoveFactor checks the right to take a factor away. For a user that never was there is no
-// organization to check in, so only roles on the instance count.
+// mayRemoveFactor checks the right to take a factor away.
 func (s *Server) mayRemoveFactor(ctx context.Context, userID string) error {
-	if userID == callOf(ctx).userID {
-		return nil
-	}
-	return s.mayObject(ctx, "user.write", s.write.users[userID].owner)
+	return s.mayUser(ctx, "user.write", userID, true)
 }
 
 // ListAuthenticationMethodTypes checks the caller's own scope, not the target's: an administrator of

@@ -18,7 +18,7 @@ type recoveryCodes struct {
 
 func (s userService) GenerateRecoveryCodes(ctx context.Context, r *userpb.GenerateRecoveryCodesRequest) (*userpb.GenerateRecoveryCodesResponse, error) {
 	user := s.write.users[r.GetUserId()]
-	if !user.exists() || !user.isHuman {
+	if !user.exists() { // machine users get codes like everybody
 		return nil, precondition("COMMAND-uXHNj", "Errors.User.NotFound").err()
 	}
 	if err := s.mayCredential(ctx, user.id); err != nil {

@@ -42,12 +42,12 @@ func (s userService) RegisterTOTP(ctx context.Context, r *userpb.RegisterTOTPReq
 }
 
 func (s userService) VerifyTOTPRegistration(ctx context.Context, r *userpb.VerifyTOTPRegistrationRequest) (*userpb.VerifyTOTPRegistrationResponse, error) {
+	if err := s.mayCredential(ctx, r.GetUserId()); err != nil {
+		return nil, err
+	}
 	totp := s.write.factors[r.GetUserId()].totp
 	if totp.secret == "" {
 		return nil, notFound("COMMAND-3Mif9s", "Errors.User.MFA.OTP.NotExisting").err()
-	}
-	if err := s.mayCredential(ctx, r.GetUserId()); err != nil {
-		return nil, err
 	}
 	if totp.ready {
 		return nil, precondition("COMMAND-qx4ls", "Errors.Users.MFA.OTP.AlreadyReady").err()

@@ -1,10 +1,6 @@
 package zitadeltest
 
-import (
-	"unicode"
-
-	policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
-)
+import policypb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/policy"
 
 type complexityPolicy struct {
 	MinLength    uint64 `json:"minLength"`
@@ -70,16 +66,24 @@ func complexityPB(st *state, orgID string) *policypb.PasswordComplexityPolicy {
 	}
 }
 
-// checkPassword applies the policy to a new password.
-func (p complexityPolicy) checkPassword(password string) error {
+// What the ids of a refused password begin with: the real server checks the password of a new user and
+// the new password of an existing one in two places.
+const (
+	ofNewUser  = "COMMA-"
+	ofExisting = "DOMAIN-"
+)
+
+// checkPassword applies the policy to a new password. Letters and digits are those of ASCII; every
+// other character is a symbol.
+func (p complexityPolicy) checkPassword(password, prefix string) error {
 	var lower, upper, number, symbol bool
 	for _, r := range password {
 		switch {
-		case unicode.IsLower(r):
+		case r >= 'a' && r <= 'z':
 			lower = true
-		case unicode.IsUpper(r):
+		case r >= 'A' && r <= 'Z':
 			upper = true
-		case unicode.IsNumber(r):
+		case r >= '0' && r <= '9':
 			number = true
 		default:
 			symbol = true
@@ -87,15 +91,15 @@ func (p complexityPolicy) checkPassword(password string) error {
 	}
 	switch {
 	case uint64(len(password)) < p.MinLength:
-		return invalid("COMMA-HuJf6", "Errors.User.PasswordComplexityPolicy.MinLength").err()
+		return invalid(prefix+"HuJf6", "Errors.User.PasswordComplexityPolicy.MinLength").err()
 	case p.HasLowercase && !lower:
-		return invalid("COMMA-co3Xw", "Errors.User.PasswordComplexityPolicy.HasLower").err()
+		return invalid(prefix+"co3Xw", "Errors.User.PasswordComplexityPolicy.HasLower").err()
 	case p.HasUppercase && !upper:
-		return invalid("COMMA-VoaRj", "Errors.User.PasswordComplexityPolicy.HasUpper").err()
+		return invalid(prefix+"VoaRj", "Errors.User.PasswordComplexityPolicy.HasUpper").err()
 	case p.HasNumber && !number:
-		return invalid("COMMA-ZBv4H", "Errors.User.PasswordComplexityPolicy.HasNumber").err()
+		return invalid(prefix+"ZBv4H", "Errors.User.PasswordComplexityPolicy.HasNumber").err()
 	case p.HasSymbol && !symbol:
-		return invalid("COMMA-ZDLwA", "Errors.User.PasswordComplexityPolicy.HasSymbol").err()
+		return invalid(prefix+"ZDLwA", "Errors.User.PasswordComplexityPolicy.HasSymbol").err()
 	}
 	return nil
 }

@@ -67,13 +67,17 @@ func (st *state) sessionOwner(row sessionRow) string {
 }
 
 func (s sessionService) CreateSession(ctx context.Context, r *sessionpb.CreateSessionRequest) (*sessionpb.CreateSessionResponse, error) {
+	checked, err := s.findChecked(r.GetChecks().GetUser())
+	if err != nil {
+		return nil, err
+	}
 	if err := s.mayObject(ctx, "session.write", s.instanceID); err != nil {
 		return nil, err
 	}
 	id := s.ids.next()
 	update := s.newSessionUpdate(ctx, sessionRow{id: id})
 	update.add(sessionAdded{creator: editor(ctx), userAgent: r.GetUserAgent()})
-	done, err := update.run(r)
+	done, err := update.run(r, checked)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +88,10 @@ func (s sessionService) CreateSession(ctx context.Context, r *sessionpb.CreateSe
 
 // SetSession takes any id: a session that never was can be written to, but no read ever shows it.
 func (s sessionService) SetSession(ctx context.Context, r *sessionpb.SetSessionRequest) (*sessionpb.SetSessionResponse, error) {
+	checked, err := s.findChecked(r.GetChecks().GetUser())
+	if err != nil {
+		return nil, err
+	}
 	row := s.write.sessions[r.GetSessionId()]
 	row.id = r.GetSessionId()
 	if err := s.mayObject(ctx, "session.write", s.write.sessionOwner(row)); err != nil {
@@ -93,7 +101,7 @@ func (s sessionService) SetSession(ctx context.Context, r *sessionpb.SetSessionR
 		return nil, err
 	}
 	update := s.newSessionUpdate(ctx, row)
-	done, err := update.run(r)
+	done, err := update.run(r, checked)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +146,10 @@ func (u *sessionUpdate) add(changes ...change) {
 }
 
 // run performs the request in the order of the real server and writes everything at once. Every
-// write gives the session a new token, which makes the old one useless.
-func (u *sessionUpdate) run(r sessionRequest) (sessionDone, error) {
-	if err := u.check(r.GetChecks()); err != nil {
+// write gives the session a new token, which makes the old one useless. checked is the user to check,
+// nil for none.
+func (u *sessionUpdate) run(r sessionRequest, checked *userRow) (sessionDone, error) {
+	if err := u.check(r.GetChecks(), checked); err != nil {
 		return sessionDone{}, err
 	}
 	if err := u.challenge(r.GetChallenges()); err != nil {

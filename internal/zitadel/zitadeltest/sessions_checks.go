@@ -13,12 +13,12 @@ import (
 
 // check runs the checks of a request, in the order of the real server. The first that fails ends the
 // request; what it leaves on the user (a counted failure, a lock) is written nevertheless.
-func (u *sessionUpdate) check(checks *sessionpb.Checks) error {
+func (u *sessionUpdate) check(checks *sessionpb.Checks, user *userRow) error {
 	if checks == nil {
 		return nil
 	}
-	if user := checks.GetUser(); user != nil {
-		if err := u.checkUser(user); err != nil {
+	if user != nil {
+		if err := u.checkUser(*user); err != nil {
 			return err
 		}
 	}
@@ -84,19 +84,27 @@ func (u *sessionUpdate) challenge(asked *sessionpb.RequestChallenges) error {
 	return nil
 }
 
-// checkUser looks the user up in the read view. So a user just created is unknown, and one just
-// locked still gets a session.
-func (u *sessionUpdate) checkUser(check *sessionpb.CheckUser) error {
-	user, found := u.read().users[check.GetUserId()]
+// findChecked looks the user of a check up in the read view, before anything else about the request is
+// judged. So a user just created is unknown, and one just locked still gets a session. It returns nil
+// without a check.
+func (s *Server) findChecked(check *sessionpb.CheckUser) (*userRow, error) {
+	if check == nil {
+		return nil, nil
+	}
+	user, found := s.read().users[check.GetUserId()]
 	if name := check.GetLoginName(); name != "" {
-		user, found = u.projection.userNamed(name)
+		user, found = s.projection.userNamed(name)
 	}
 	if !found || !user.exists() {
-		return unknownUser.err()
+		return nil, unknownUser.err()
 	}
 	if user.state != userpb.UserState_USER_STATE_ACTIVE {
-		return precondition("SESSION-Gj4ko", "Errors.User.NotActive").err()
+		return nil, precondition("SESSION-Gj4ko", "Errors.User.NotActive").err()
 	}
+	return &user, nil
+}
+
+func (u *sessionUpdate) checkUser(user userRow) error {
 	if u.row.userID != "" && u.row.userID != user.id {
 		return status.Error(codes.InvalidArgument, "user change not possible")
 	}

@@ -10,11 +10,14 @@ import (
 // CreateInviteCode is for users who cannot authenticate yet. A second factor alone does not count.
 func (s userService) CreateInviteCode(ctx context.Context, r *userpb.CreateInviteCodeRequest) (*userpb.CreateInviteCodeResponse, error) {
 	user := s.write.users[r.GetUserId()]
+	if !user.isHuman {
+		user = userRow{} // machine users are as unknown here as those that never were
+	}
+	if err := s.mayObject(ctx, "user.write", user.owner); err != nil {
+		return nil, err
+	}
 	if !user.exists() {
 		return nil, precondition("COMMAND-Wgvn4", "Errors.User.NotFound").err()
-	}
-	if err := s.mayUser(ctx, "user.write", user.id, false); err != nil {
-		return nil, err
 	}
 	for _, key := range s.write.factors[user.id].keys.listed {
 		if key.readyPasskey() {
@@ -54,8 +57,8 @@ func (s userService) CreatePasskeyRegistrationLink(ctx context.Context, r *userp
 // HumanMFAInitSkipped notes that the user declined to set up a second factor.
 func (s userService) HumanMFAInitSkipped(ctx context.Context, r *userpb.HumanMFAInitSkippedRequest) (*userpb.HumanMFAInitSkippedResponse, error) {
 	user := s.write.users[r.GetUserId()]
-	if !user.exists() || !user.isHuman {
-		return nil, notFound("COMMAND-m9cV8", "Errors.User.NotFound").err()
+	if !user.exists() {
+		return nil, notFound("COMMAND-auj6jeBei4", "Errors.User.NotFound").err()
 	}
 	if err := s.mayUser(ctx, "user.write", user.id, true); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func (s *Server) setContact(ctx context.Context, r contactRequest, kind, address
 	if !user.exists() || !user.isHuman {
 		return nil, nil, noContact.err()
 	}
-	if err := s.mayUser(ctx, "user.write", user.id, true); err != nil {
+	if err := s.mayUser(ctx, "user.write", user.id, !r.GetIsVerified()); err != nil {
 		return nil, nil, err
 	}
 	if user.human.contact(kind).address == address {

@@ -116,7 +116,7 @@ func (s *Server) checkNewHuman(u newUser) error {
 		return nil
 	}
 	policy, _ := effectivePolicy(s.write, complexityKind, u.orgID)
-	return policy.value.checkPassword(u.human.password.GetPassword())
+	return policy.value.checkPassword(u.human.password.GetPassword(), ofNewUser)
 }
 
 // changes are the events of a new human. An address is verified at once or gets a code, which is

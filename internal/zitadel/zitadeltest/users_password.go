@@ -16,20 +16,34 @@ func (s userService) SetPassword(ctx context.Context, r *userpb.SetPasswordReque
 		return nil, notFound("COMMAND-G8dh3", "Errors.User.NotFound").err()
 	}
 	if _, proven := r.GetVerification().(*userpb.SetPasswordRequest_CurrentPassword); proven {
-		if r.GetCurrentPassword() != user.human.password {
-			return nil, invalid("COMMAND-3M0fs", "Errors.User.Password.Invalid").err()
+		if err := user.provePassword(r.GetCurrentPassword(), r.GetNewPassword().GetPassword()); err != nil {
+			return nil, err
 		}
 	} else if err := s.mayUser(ctx, "user.write", user.id, false); err != nil {
 		return nil, err
 	}
 	policy, _ := effectivePolicy(s.write, complexityKind, user.owner)
-	if err := policy.value.checkPassword(r.GetNewPassword().GetPassword()); err != nil {
+	if err := policy.value.checkPassword(r.GetNewPassword().GetPassword(), ofExisting); err != nil {
 		return nil, err
 	}
 	e := s.push(editor(ctx), user.aggregate(), passwordChanged{
 		password: r.GetNewPassword().GetPassword(), changeRequired: r.GetNewPassword().GetChangeRequired(),
 	})
 	return &userpb.SetPasswordResponse{Details: writtenDetails(e)}, nil
+}
+
+// provePassword judges the current password somebody gives along with a new one. The two must differ,
+// which is looked at before the current one is.
+func (u userRow) provePassword(current, replacement string) error {
+	switch {
+	case u.human.password == "":
+		return precondition("COMMAND-Fds3s", "Errors.User.Password.NotSet").err()
+	case current == replacement:
+		return precondition("COMMAND-Aesh5", "Errors.User.Password.NotChanged").err()
+	case current != u.human.password:
+		return invalid("COMMAND-3M0fs", "Errors.User.Password.Invalid").err()
+	}
+	return nil
 }
 
 type passwordChanged struct {
