@@ -47,7 +47,7 @@ func (s actionService) SetExecution(ctx context.Context, r *actionpb.SetExecutio
 	if !s.areTargets(r.GetTargets()) {
 		return nil, notFound("COMMAND-17e8fq1ggk", "Errors.Target.NotFound").err()
 	}
-	e := s.push(editor(ctx), s.executionAggregate(id), executionSet{r.GetCondition(), r.GetTargets()})
+	e := s.push(editor(ctx), s.executionAggregate(id), executionSet{canonical(r.GetCondition()), r.GetTargets()})
 	return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(e.created)}, nil
 }
 

@@ -52,6 +52,17 @@ func executionID(condition *actionpb.Condition) (string, error) {
 	return "", noCondition.err()
 }
 
+// canonical is how reads show a condition: without the suffix of a group.
+func canonical(condition *actionpb.Condition) *actionpb.Condition {
+	group := condition.GetEvent().GetGroup()
+	if group == "" {
+		return condition
+	}
+	return &actionpb.Condition{ConditionType: &actionpb.Condition_Event{Event: &actionpb.EventExecution{
+		Condition: &actionpb.EventExecution_Group{Group: strings.TrimSuffix(group, groupSuffix)},
+	}}}
+}
+
 func apiExecutionID(kind string, c apiCondition) (string, error) {
 	switch {
 	case c.GetMethod() != "":

@@ -12,8 +12,9 @@ type indexes struct {
 	userIDs      []string          // of all users, former ones too, in order
 	usernames    map[string]string // lower case, of existing users
 	orgNames     map[string]string // lower case
-	usersByOrg   setMap            // existing users
-	usersByEmail setMap            // by address in lower case
+	orgDomains   map[string]string
+	usersByOrg   setMap // existing users
+	usersByEmail setMap // by address in lower case
 	userSessions setMap
 }
 
@@ -22,7 +23,7 @@ type setMap map[string]map[string]bool
 
 func newIndexes() indexes {
 	return indexes{
-		usernames: map[string]string{}, orgNames: map[string]string{},
+		usernames: map[string]string{}, orgNames: map[string]string{}, orgDomains: map[string]string{},
 		usersByOrg: setMap{}, usersByEmail: setMap{}, userSessions: setMap{},
 	}
 }

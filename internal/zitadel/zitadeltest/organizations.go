@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"unicode"
 
 	orgpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/org/v2"
 	userpb "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
@@ -27,7 +28,7 @@ func orgAggregate(id string) aggregate { return aggregate{kind: kindOrg, id: id,
 // newOrganization is what creating an organization writes: it gets a domain of its own, derived from
 // its name.
 func (s *Server) newOrganization(name string) []change {
-	domain := domainFrom(name) + "." + s.domain
+	domain := s.domainOf(name)
 	return []change{
 		orgAdded{name},
 		orgDomainStep{"added", domain},
@@ -36,24 +37,35 @@ func (s *Server) newOrganization(name string) []change {
 	}
 }
 
+func (s *Server) domainOf(orgName string) string { return domainFrom(orgName) + "." + s.domain }
+
+// maxLabel is how long a part of a domain may be.
+const maxLabel = 63
+
+// domainFrom returns the label an organization's domain begins with, "" if nothing in the name can be
+// part of one.
 func domainFrom(name string) string {
-	return strings.Map(func(r rune) rune {
+	label := strings.Map(func(r rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+		case unicode.IsLetter(r), unicode.IsMark(r), r >= '0' && r <= '9', r == '-':
 			return r
 		case r == ' ':
 			return '-'
 		}
 		return -1
-	}, strings.ToLower(name))
+	}, name)
+	label = label[:min(len(label), maxLabel)]
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(label, "-"), "-"))
 }
 
 // taken is what a unique constraint answers, whatever it is on.
 var taken = exists("V3-DKcYh", "Errors.AlreadyExists")
 
+// orgNameTaken looks at the domain too: names that differ can come down to the same one.
 func (s *Server) orgNameTaken(name string) bool {
 	_, taken := s.write.orgNames[strings.ToLower(name)]
-	return taken
+	_, domainTaken := s.write.orgDomains[s.domainOf(name)]
+	return taken || domainTaken
 }
 
 func (s organizationService) AddOrganization(ctx context.Context, r *orgpb.AddOrganizationRequest) (*orgpb.AddOrganizationResponse, error) {
@@ -65,10 +77,16 @@ func (s organizationService) AddOrganization(ctx context.Context, r *orgpb.AddOr
 	if _, present := s.write.orgs[id]; present {
 		return nil, exists("ORG-laho2n", "Errors.Org.AlreadyExisting").err()
 	}
-	if s.orgNameTaken(r.GetName()) {
+	name := strings.TrimSpace(r.GetName())
+	switch {
+	case name == "":
+		return nil, invalid("ORG-mruNY", "Errors.Invalid.Argument").err()
+	case domainFrom(name) == "":
+		return nil, invalid("ORG-RrfXY", "Errors.Org.Domain.EmptyString").err()
+	case s.orgNameTaken(name):
 		return nil, taken.err()
 	}
-	changes := s.newOrganization(r.GetName())
+	changes := s.newOrganization(name)
 	for _, admin := range r.GetAdmins() {
 		member, err := s.newAdmin(admin)
 		if err != nil {
@@ -159,6 +177,7 @@ func (c orgDomainStep) payload() any            { return map[string]any{"domain"
 func (c orgDomainStep) apply(st *state, e *event) {
 	row := st.orgs[e.id]
 	row.domain = c.domain
+	st.orgDomains[c.domain] = e.id
 	row.touch(e)
 	st.orgs[e.id] = row
 }
@@ -169,6 +188,7 @@ func (orgRemoved) eventType(string) string { return "org.removed" }
 func (orgRemoved) payload() any            { return nil }
 func (orgRemoved) apply(st *state, e *event) {
 	delete(st.orgNames, strings.ToLower(st.orgs[e.id].name))
+	delete(st.orgDomains, st.orgs[e.id].domain)
 	delete(st.orgs, e.id)
 	for id := range st.usersByOrg[e.id] {
 		user := st.users[id]

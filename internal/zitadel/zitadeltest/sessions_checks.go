@@ -119,7 +119,7 @@ func (u *sessionUpdate) checkPassword(password string) error {
 	}
 	user := u.write.users[u.row.userID]
 	switch {
-	case !user.exists():
+	case !user.exists() || !user.isHuman:
 		return precondition("COMMAND-3n77z", "Errors.User.NotFound").err()
 	case user.state == userpb.UserState_USER_STATE_LOCKED:
 		return passwordRefusal{precondition("COMMAND-JLK35", "Errors.User.Locked"), user.human.failedPasswords}.err()
