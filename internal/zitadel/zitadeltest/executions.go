@@ -148,11 +148,14 @@ type executionSet struct {
 	targets   []string
 }
 
+// executionTargetType says that a target is meant, not another execution.
+const executionTargetType = 2
+
 func (executionSet) eventType(string) string { return "execution.v2.set" }
 func (c executionSet) payload() any {
 	targets := make([]any, len(c.targets))
 	for i, id := range c.targets {
-		targets[i] = map[string]any{"type": 1, "target": id}
+		targets[i] = map[string]any{"type": executionTargetType, "target": id}
 	}
 	return map[string]any{"targets": targets}
 }

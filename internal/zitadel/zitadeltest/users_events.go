@@ -25,6 +25,15 @@ func (c humanAdded) payload() any {
 	if c.human.password != "" {
 		fields["encodedHash"] = noHash
 	}
+	if c.human.nickName != "" {
+		fields["nickName"] = c.human.nickName
+	}
+	if c.human.gender != userpb.Gender_GENDER_UNSPECIFIED {
+		fields["gender"] = int32(c.human.gender)
+	}
+	if c.human.changePassword {
+		fields["changeRequired"] = true
+	}
 	return fields
 }
 

@@ -99,12 +99,21 @@ func (s userService) ReactivateUser(ctx context.Context, r *userpb.ReactivateUse
 	return &userpb.ReactivateUserResponse{Details: details}, nil
 }
 
+// mayDelete knows a right of its own for those who delete themselves.
+func (s *Server) mayDelete(ctx context.Context, userID string) error {
+	err := s.mayUser(ctx, "user.delete", userID, false)
+	if err == nil || userID != callOf(ctx).userID {
+		return err
+	}
+	return s.mayUser(ctx, "user.self.delete", userID, false)
+}
+
 func (s userService) DeleteUser(ctx context.Context, r *userpb.DeleteUserRequest) (*userpb.DeleteUserResponse, error) {
 	user := s.write.users[r.GetUserId()]
 	if !user.exists() {
 		return nil, notFound("COMMAND-bd4ir1mblj", "Errors.User.NotFound").err()
 	}
-	if err := s.mayUser(ctx, "user.delete", user.id, false); err != nil {
+	if err := s.mayDelete(ctx, user.id); err != nil {
 		return nil, err
 	}
 	drafts := []draft{{user.aggregate(), userRemoved{}}}
