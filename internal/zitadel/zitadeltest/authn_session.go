@@ -88,7 +88,7 @@ func (s *Server) requiresMFA(user userRow) bool {
 	if policy.value.ForceMFA || policy.value.ForceMFALocalOnly {
 		return true
 	}
-	methods := s.projection.methods(user.id)
+	methods := s.projection.methods(user.id, keysOf(nil))
 	return slices.ContainsFunc(effectiveLists(s.projection, user.owner).second, func(factor int32) bool {
 		method, known := secondFactorMethods[policypb.SecondFactorType(factor)]
 		return known && slices.Contains(methods, method)

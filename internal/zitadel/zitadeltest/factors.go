@@ -45,12 +45,22 @@ func (s userService) ListAuthenticationMethodTypes(ctx context.Context, r *userp
 			return nil, err
 		}
 	}
-	methods := s.read().methods(r.GetUserId())
+	methods := s.read().methods(r.GetUserId(), keysOf(r.GetDomainQuery()))
 	return &userpb.ListAuthenticationMethodTypesResponse{Details: s.listDetails(len(methods)), AuthMethodTypes: methods}, nil
 }
 
-// methods lists what a user can authenticate with by now, each type once.
-func (st *state) methods(userID string) []userpb.AuthenticationMethodType {
+// keysOf tells which keys a query is about: without a domain all of them. Methods that know no domain
+// are never left out.
+func keysOf(query *userpb.DomainQuery) func(webAuthnKey) bool {
+	return func(key webAuthnKey) bool {
+		domain := key.ceremony.RelyingPartyID
+		return query.GetDomain() == "" || domain == query.GetDomain() || (query.GetIncludeWithoutDomain() && domain == "")
+	}
+}
+
+// methods lists what a user can authenticate with by now, each type once, as far as it is about keys
+// only those that count.
+func (st *state) methods(userID string, counts func(webAuthnKey) bool) []userpb.AuthenticationMethodType {
 	user, factors := st.users[userID], st.factors[userID]
 	var methods []userpb.AuthenticationMethodType
 	add := func(has bool, method userpb.AuthenticationMethodType) {
@@ -58,9 +68,12 @@ func (st *state) methods(userID string) []userpb.AuthenticationMethodType {
 			methods = append(methods, method)
 		}
 	}
+	has := func(ready func(webAuthnKey) bool) bool {
+		return slices.ContainsFunc(factors.keys.listed, func(k webAuthnKey) bool { return ready(k) && counts(k) })
+	}
 	add(user.exists() && user.human.password != "", userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_PASSWORD)
-	add(slices.ContainsFunc(factors.keys.listed, webAuthnKey.readyPasskey), userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_PASSKEY)
-	add(slices.ContainsFunc(factors.keys.listed, webAuthnKey.readyU2F), userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_U2F)
+	add(has(webAuthnKey.readyPasskey), userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_PASSKEY)
+	add(has(webAuthnKey.readyU2F), userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_U2F)
 	add(factors.totp.ready, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_TOTP)
 	add(factors.otpSMS, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_OTP_SMS)
 	add(factors.otpEmail, userpb.AuthenticationMethodType_AUTHENTICATION_METHOD_TYPE_OTP_EMAIL)

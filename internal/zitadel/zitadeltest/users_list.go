@@ -11,6 +11,9 @@ import (
 // ListUsers leaves out whom the caller may not see instead of refusing. It works on ids up to the page
 // that is asked for: rows are large and there may be many.
 func (s userService) ListUsers(ctx context.Context, r *userpb.ListUsersRequest) (*userpb.ListUsersResponse, error) {
+	if err := checkUserQueries(r.GetQueries(), 0); err != nil {
+		return nil, err
+	}
 	st, caller, visible := s.read(), callOf(ctx).userID, s.mayIn(ctx, "user.read")
 	var ids []string
 	for _, id := range st.userCandidates(r.GetQueries()) {
@@ -26,6 +29,33 @@ func (s userService) ListUsers(ctx context.Context, r *userpb.ListUsersRequest) 
 		response.Result = append(response.Result, st.users[id].pb())
 	}
 	return response, nil
+}
+
+// maxNesting is how deep queries for users may contain others.
+const maxNesting = 20
+
+// checkUserQueries refuses queries that ask nothing, and those nested too deeply.
+func checkUserQueries(queries []*userpb.SearchQuery, level int) error {
+	if level > maxNesting && len(queries) > 0 {
+		return invalid("USER-zsQ97", "Errors.Query.TooManyNestingLevels").err()
+	}
+	for _, query := range queries {
+		var inner []*userpb.SearchQuery
+		switch q := query.GetQuery().(type) {
+		case nil:
+			return invalid("GRPC-vR9nC", "List.Query.Invalid").err()
+		case *userpb.SearchQuery_OrQuery:
+			inner = q.OrQuery.GetQueries()
+		case *userpb.SearchQuery_AndQuery:
+			inner = q.AndQuery.GetQueries()
+		case *userpb.SearchQuery_NotQuery:
+			inner = []*userpb.SearchQuery{q.NotQuery.GetQuery()}
+		}
+		if err := checkUserQueries(inner, level+1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // userCandidates narrows the users down before any is looked at, by the first query an index can
