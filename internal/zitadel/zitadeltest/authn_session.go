@@ -9,6 +9,7 @@ import (
 
 var (
 	wrongSessionToken = denied("COMMAND-sGr42", "Errors.Session.Token.Invalid")
+	wrongReadToken    = denied("QUERY-dsfr3", "Errors.PermissionDenied") // reading a session, also to use its token
 	sessionExpired    = denied("AUTHZ-EGDo3", "session expired")
 	nothingChecked    = denied("AUTHZ-Kl3p0", "authentication required")
 	mfaRequired       = denied("AUTHZ-Kl3p0", "mfa required")
@@ -17,12 +18,9 @@ var (
 // sessionToken is what a session token stands for. Only the last one of a session counts.
 func sessionToken(session, id string) token { return token{session: session, sessionTokenID: id} }
 
-func (s *Server) checkSessionToken(row sessionRow, secret string) error {
+func (s *Server) isSessionToken(row sessionRow, secret string) bool {
 	t, known := s.tokens[secret]
-	if !known || t.session == "" || t.session != row.id || t.sessionTokenID != row.tokenID {
-		return wrongSessionToken.err()
-	}
-	return nil
+	return known && t.session != "" && t.session == row.id && t.sessionTokenID == row.tokenID
 }
 
 // authenticateSession lets a person use the API with a session. This is where a login policy is
@@ -34,7 +32,7 @@ func (s *Server) authenticateSession(t token) (userID string, err error) {
 	case !row.readable():
 		return "", noSession.err()
 	case t.sessionTokenID != row.tokenID:
-		return "", wrongSessionToken.err()
+		return "", wrongReadToken.err()
 	case !row.expires.IsZero() && row.expires.Before(s.clock()):
 		return "", sessionExpired.err()
 	}

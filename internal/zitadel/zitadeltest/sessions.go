@@ -177,8 +177,8 @@ func (u *sessionUpdate) run(r sessionRequest, checked *userRow) (sessionDone, er
 func (s sessionService) DeleteSession(ctx context.Context, r *sessionpb.DeleteSessionRequest) (*sessionpb.DeleteSessionResponse, error) {
 	row := s.write.sessions[r.GetSessionId()]
 	if r.GetSessionToken() != "" {
-		if err := s.checkSessionToken(row, r.GetSessionToken()); err != nil {
-			return nil, err
+		if !s.isSessionToken(row, r.GetSessionToken()) {
+			return nil, wrongSessionToken.err()
 		}
 	} else if row.userID == "" || row.userID != callOf(ctx).userID {
 		if err := s.mayObject(ctx, "session.delete", s.write.sessionOwner(row)); err != nil {

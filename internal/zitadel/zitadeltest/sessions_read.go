@@ -3,7 +3,6 @@ package zitadeltest
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -20,8 +19,8 @@ func (s sessionService) GetSession(ctx context.Context, r *sessionpb.GetSessionR
 		return nil, noSession.err()
 	}
 	if r.GetSessionToken() != "" {
-		if err := s.checkSessionToken(row, r.GetSessionToken()); err != nil {
-			return nil, err
+		if !s.isSessionToken(row, r.GetSessionToken()) {
+			return nil, wrongReadToken.err()
 		}
 	} else if !s.ownsSession(ctx, row) {
 		if err := s.mayObject(ctx, "session.read", s.projection.sessionOwner(row)); err != nil {
@@ -90,7 +89,7 @@ func matchSession(ctx context.Context, queries []*sessionpb.SearchQuery, row ses
 		case *sessionpb.SearchQuery_CreatorQuery:
 			match = row.creator == orDefault(q.CreatorQuery.GetId(), callOf(ctx).userID)
 		case *sessionpb.SearchQuery_UserAgentQuery:
-			match = strings.EqualFold(row.userAgent.GetFingerprintId(), q.UserAgentQuery.GetFingerprintId())
+			match = row.userAgent.GetFingerprintId() == q.UserAgentQuery.GetFingerprintId()
 		case *sessionpb.SearchQuery_CreationDateQuery:
 			match = matchV1Time(q.CreationDateQuery.GetMethod(), row.created, q.CreationDateQuery.GetCreationDate())
 		case *sessionpb.SearchQuery_ExpirationDateQuery:
@@ -120,7 +119,7 @@ func (s *Server) factorsPB(row sessionRow) *sessionpb.Factors {
 	stamps := row.stamps
 	pb := &sessionpb.Factors{User: &sessionpb.UserFactor{
 		VerifiedAt: timestamppb.New(stamps.user), Id: user.id, LoginName: user.username,
-		DisplayName: user.displayName(), OrganizationId: user.owner,
+		DisplayName: user.human.displayName, OrganizationId: user.owner, // machine users show none
 	}}
 	if !stamps.password.IsZero() {
 		pb.Password = &sessionpb.PasswordFactor{VerifiedAt: timestamppb.New(stamps.password)}
