@@ -26,6 +26,30 @@ var (
 	wrongContactCode = invalid("COMMAND-eis9R", "Errors.User.Code.Invalid")
 )
 
+var invalidPhone = invalid("PHONE-so0wa", "Errors.User.Phone.Invalid")
+
+// homeCountry is where numbers without a country code are taken to be from.
+const homeCountry = "+41"
+
+// normalPhone returns a number in its international form, without anything between the digits. The
+// real server knows the numbering plans of all countries; this knows how long numbers can be.
+func normalPhone(number string) (string, error) {
+	digits := strings.NewReplacer(" ", "", "-", "", ".", "", "/", "", "(", "", ")", "").Replace(number)
+	digits, international := strings.CutPrefix(digits, "+")
+	if !international {
+		digits, international = strings.CutPrefix(digits, "00")
+	}
+	notDigit := func(r rune) bool { return r < '0' || r > '9' }
+	switch {
+	case strings.ContainsFunc(digits, notDigit), len(digits) < 3, len(digits) > 20,
+		international && digits[0] == '0':
+		return "", invalidPhone.err()
+	case international:
+		return "+" + digits, nil
+	}
+	return homeCountry + strings.TrimPrefix(digits, "0"), nil
+}
+
 // contactRequest is what setting an address and setting a number have in common.
 type contactRequest interface {
 	GetUserId() string
@@ -41,6 +65,12 @@ func (s *Server) setContact(ctx context.Context, r contactRequest, kind, address
 	}
 	if err := s.mayUser(ctx, "user.write", user.id, !r.GetIsVerified()); err != nil {
 		return nil, nil, err
+	}
+	if kind == phoneContact {
+		var err error
+		if address, err = normalPhone(address); err != nil {
+			return nil, nil, err
+		}
 	}
 	if user.human.contact(kind).address == address {
 		return nil, nil, contactUnchanged.err()

@@ -19,6 +19,7 @@ type newHuman struct {
 	profile                        *userpb.SetHumanProfile
 	email                          *userpb.SetHumanEmail
 	phone                          *userpb.SetHumanPhone
+	number                         string // of the phone, once it is checked
 	password                       *userpb.Password
 	hashedPassword, linked, totped bool // asked for, and not imitated
 }
@@ -104,6 +105,7 @@ func (s *Server) createUser(ctx context.Context, u newUser) (createdUser, error)
 	return result, nil
 }
 
+// checkNewHuman judges what a new human brings along, and brings the number of the phone into form.
 func (s *Server) checkNewHuman(u newUser) error {
 	switch {
 	case u.human.hashedPassword:
@@ -112,7 +114,14 @@ func (s *Server) checkNewHuman(u newUser) error {
 		return unimplemented("users created with identity provider links")
 	case u.human.totped:
 		return unimplemented("users created with a TOTP secret")
-	case u.human.password == nil:
+	}
+	if u.human.phone.GetPhone() != "" {
+		var err error
+		if u.human.number, err = normalPhone(u.human.phone.GetPhone()); err != nil {
+			return err
+		}
+	}
+	if u.human.password == nil {
 		return nil
 	}
 	policy, _ := effectivePolicy(s.write, complexityKind, u.orgID)
@@ -130,7 +139,7 @@ func (n *newHuman) changes(username string, result *createdUser) []change {
 		language:    orDefault(n.profile.GetPreferredLanguage(), "und"),
 		gender:      n.profile.GetGender(),
 		email:       contact{address: n.email.GetEmail()},
-		phone:       contact{address: n.phone.GetPhone()},
+		phone:       contact{address: n.number},
 		password:    n.password.GetPassword(), changePassword: n.password.GetChangeRequired(),
 	}}
 	changes := []change{added}
@@ -143,7 +152,7 @@ func (n *newHuman) changes(username string, result *createdUser) []change {
 			result.emailCode = code
 		}
 	}
-	if n.phone.GetPhone() == "" {
+	if n.number == "" {
 		return changes
 	}
 	if n.phone.GetIsVerified() {
