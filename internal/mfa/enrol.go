@@ -85,7 +85,7 @@ type grant struct {
 func (g grant) why(u *User, forgotten bool, r Rules, now time.Time) string {
 	switch {
 	case g.Session != "":
-		if u.session(g.Session) == nil {
+		if s := u.session(g.Session); s == nil || !s.counts(r, now) {
 			return ReasonVerificationNeeded
 		}
 	case g.Link != "":

@@ -155,7 +155,7 @@ func (a removal) judge(state audit.State[Entry], now time.Time) ([]audit.Record,
 	if a.suspended {
 		return no(ReasonSuspended)
 	}
-	if !u.fresh(a.session, now) {
+	if !u.fresh(a.session, a.rules, now) {
 		return no(ReasonVerificationNeeded)
 	}
 	f := u.factor(a.factor)

@@ -54,7 +54,7 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 		return nil, err
 	}
 	attempt := codesAttempt{
-		act: newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID,
+		act: newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID, rules: r,
 	}
 	// Asked first, so that who may not leaves nothing behind in the vault.
 	var old []string
@@ -112,6 +112,7 @@ func (s *Service) newRecoveryCodes(w who) ([]string, Credential, error) {
 type codesAttempt struct {
 	act
 	session, id string
+	rules       Rules
 }
 
 func (a codesAttempt) judge(state audit.State[Entry], now time.Time) ([]audit.Record, error) {
@@ -128,7 +129,7 @@ func (a codesAttempt) why(u *User, now time.Time) string {
 	if a.suspended {
 		return ReasonSuspended
 	}
-	if !u.fresh(a.session, now) || !u.has() {
+	if !u.fresh(a.session, a.rules, now) || !u.has() {
 		return ReasonVerificationNeeded
 	}
 	return ""

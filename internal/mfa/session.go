@@ -210,16 +210,21 @@ func (s *Service) sessionID(w who, token string) (string, error) {
 	return c.SessionID, nil
 }
 
-// fresh tells whether a session stands that met the policy a moment ago.
-func (u *User) fresh(id string, now time.Time) bool {
+// fresh tells whether a session was issued a moment ago that meets the rules.
+func (u *User) fresh(id string, r Rules, now time.Time) bool {
 	s := u.session(id)
-	return s != nil && s.Verified && now.Sub(s.IssuedAt) <= freshness
+	return s != nil && s.meets(r) && s.counts(r, now) && now.Sub(s.IssuedAt) <= freshness
 }
 
-// stands tells whether a session would still be issued under the rules.
+// stands tells whether a session of that person counts.
 func (ss SessionState) stands(p Person, r Rules, now time.Time) bool {
+	return !p.Suspended && ss.counts(r, now)
+}
+
+// counts tells whether a session would still be issued under the rules.
+func (ss SessionState) counts(r Rules, now time.Time) bool {
 	switch {
-	case p.Suspended || !now.Before(ss.ExpiresAt):
+	case !now.Before(ss.ExpiresAt):
 		return false
 	case !ss.Verified: // nothing to lose but its end
 		return ss.Method == RecoveryCodes && r.allows(RecoveryCodes) || ss.Method == TOTP || ss.Method == WebAuthn

@@ -100,6 +100,45 @@ func TestWhatEndsASession(t *testing.T) {
 	}
 }
 
+// What introspection calls inactive is no right to change factors either, however
+// fresh it is.
+func TestASessionThatAPolicyEndedChangesNoFactors(t *testing.T) {
+	for why, tighten := range map[string]func(*world){
+		"the method is not allowed any more": func(w *world) { w.rules.Methods = []mfa.Method{mfa.WebAuthn, mfa.TOTP, mfa.RecoveryCodes} },
+		"its lifetime was shortened":         func(w *world) { w.rules.SecondFactor = time.Minute; w.clock.Move(time.Minute) },
+	} {
+		w := newWorld(t)
+		_, c := w.enrolTOTP(w.alice, mfa.EnrolmentRequest{Session: w.enrolAddress(mfa.Email).Session.Token})
+		sent := w.send(mfa.Email)
+		s, err := w.code(mfa.Email, sent, w.sent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.TOTP, Session: s.Token, From: w.from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tighten(w)
+		if w.active(s.Token) {
+			t.Fatalf("%s: it is active", why)
+		}
+		_, err = w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.TOTP, Session: s.Token, From: w.from})
+		_, confirmed := w.ConfirmEnrolment(t.Context(), w.alice, w.rules, mfa.Confirmation{
+			Token: e.Token, Code: device{secret: e.Secret}.at(w.clock.Now(), 0), From: w.from,
+		})
+		_, codes := w.IssueRecoveryCodes(t.Context(), w.alice, w.rules, mfa.RecoveryCodesRequest{Session: s.Token, From: w.from})
+		for what, err := range map[string]error{
+			"begins to enrol": err, "ends an enrolment": confirmed, "makes recovery codes": codes,
+			"removes a factor": w.Remove(t.Context(), w.alice, w.rules, mfa.RemoveRequest{ID: c.Factor.ID, Session: s.Token, From: w.from}),
+		} {
+			var no *mfa.NotAllowedError
+			if !errors.As(err, &no) || no.Reason != mfa.ReasonVerificationNeeded {
+				t.Errorf("%s: it %s: %v", why, what, err)
+			}
+		}
+	}
+}
+
 func TestATokenThatIsNone(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.enrolTOTP(w.alice, mfa.EnrolmentRequest{})
