@@ -120,7 +120,7 @@ func whyNotFirst(u *User, forgotten bool, r Rules, now time.Time) string {
 
 // enrolmentToken is what an Enrolment's token holds.
 type enrolmentToken struct {
-	// ID is that of the factor to be.
+	// ID is that of the factor to be, unless it is a key: see keyFactor.
 	ID     string    `json:"id"`
 	Method Method    `json:"method"`
 	Name   string    `json:"name,omitempty"`
@@ -425,7 +425,7 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 		a.counter, a.amr, a.uv = k.counter, k.amr, k.uv
 		credential.AAGUID, secret = k.aaguid, k.keySecret
 		if a.right {
-			a.credential = credentialHash(k.ID)
+			credential.ID, a.credential = keyFactor(t.ID, k.ID), credentialHash(k.ID)
 			a.record.Details = []audit.Detail{
 				detail(detailAAGUID, k.aaguid), detail(detailAttested, audit.Printable(k.Type, audit.MaxDetailValue)),
 				detail(detailBackup, strconv.FormatBool(k.backedUp)),
@@ -449,6 +449,15 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 		}
 		secret = addressSecret{Address: t.Address}
 	}
+	// Asked last, so that it takes the same work and the same form of a code for
+	// whomever.
+	switch {
+	case !w.known:
+		a.right, a.reason = false, ReasonUnknownUser
+	case !r.allows(t.Method):
+		a.right, a.reason = false, ReasonMethodNotAllowed
+	}
+	a.factor = credential.ID
 	var err error
 	if credential.Secret, err = json.Marshal(secret); err != nil {
 		return unavailable("keeping a factor", err)
@@ -462,6 +471,7 @@ type enrolmentAttempt struct {
 	evidence
 	rules      Rules
 	token      enrolmentToken
+	factor     string      // its id
 	plan       plan        // of a session; none: there is to be no session
 	codes      *Credential // recovery codes that come along; nil: none do
 	right      bool        // what was shown is
@@ -482,7 +492,7 @@ func (a enrolmentAttempt) judge(state audit.State[Entry], now time.Time) ([]audi
 		if outcome != audit.Succeeded {
 			return []audit.Record{with(a.record, outcome, reason)}
 		}
-		r := with(a.record, audit.Succeeded, "", detail(detailFactor, a.token.ID))
+		r := with(a.record, audit.Succeeded, "", detail(detailFactor, a.factor))
 		if a.token.Name != "" {
 			r.Details = append(r.Details, detail(detailName, a.token.Name))
 		}
@@ -512,7 +522,7 @@ func (a enrolmentAttempt) judge(state audit.State[Entry], now time.Time) ([]audi
 func (a enrolmentAttempt) verdict(state audit.State[Entry], u *User, now time.Time) (audit.Outcome, string) {
 	e := a.evidence
 	if a.right {
-		e.candidates = []candidate{{factor: a.token.ID}}
+		e.candidates = []candidate{{factor: a.factor}}
 	}
 	if outcome, reason := e.challengeVerdict(u, now); outcome != audit.Succeeded {
 		return outcome, reason

@@ -238,19 +238,18 @@ func failed(state audit.Entries[Entry], u *User, r audit.Record, source string) 
 	if source != "" {
 		count(state, sourcePrefix+source, r.Time, func(s *Source) { s.Failures++ })
 	}
+	id := r.Detail(detailChallenge)
+	if Method(r.Method) == WebAuthn && r.Reason != ReasonLocked { // else it was not looked at
+		u.spend(id, until(r))
+	}
 	if isHarmless(r.Reason) {
 		return
 	}
 	u.fail(source, r.Time)
-	id := r.Detail(detailChallenge)
 	for i := range u.Live {
 		if u.Live[i].ID == id { // a code may be mistyped some times
 			u.Live[i].Tries++
-			return
 		}
-	}
-	if Method(r.Method) == WebAuthn {
-		u.spend(id, until(r))
 	}
 }
 

@@ -58,7 +58,7 @@ func (s *Service) add(ctx context.Context, w who, ledger string, more ...Credent
 	return s.change(ctx, w, func(all []Credential, u *User) ([]Credential, error) {
 		for _, c := range more {
 			if slices.ContainsFunc(all, func(k Credential) bool { return k.ID == c.ID }) {
-				return all, nil // the same confirmation, sent twice
+				continue // the same confirmation, sent twice; what comes along with it is new each time
 			}
 			all = slices.DeleteFunc(all, func(k Credential) bool {
 				return u.factor(k.ID) == nil && c.AddedAt.Sub(k.AddedAt) > orphanAge

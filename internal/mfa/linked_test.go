@@ -108,3 +108,30 @@ func TestALinkConfirmsItsOwnEnrolmentsOnly(t *testing.T) {
 		t.Errorf("the record is %s %s", r.Action, r.Outcome)
 	}
 }
+
+// A ledger that could not be reached makes people try again. What they are shown then
+// is what counts.
+func TestALinkThatIsTriedAgainGivesCodesThatCount(t *testing.T) {
+	w := newWorld(t)
+	link := w.link()
+	e, err := w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.TOTP, Link: link, From: w.from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := device{secret: e.Secret}
+	c := mfa.Confirmation{Token: e.Token, Code: d.at(w.clock.Now(), 0), From: w.from}
+	w.ledger.FailAppend(errors.New("away"))
+	if _, err := w.ConfirmLinked(t.Context(), w.alice, w.rules, link, c); !errors.Is(err, mfa.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	w.ledger.FailAppend(nil)
+	got, err := w.ConfirmLinked(t.Context(), w.alice, w.rules, link, c)
+	if err != nil || len(got.Codes) != 10 {
+		t.Fatalf("the second try gives %d codes, %v", len(got.Codes), err)
+	}
+	if _, err := w.recover(got.Codes[0]); err != nil {
+		t.Errorf("a recovery code: %v, recorded as %s", err, w.last().Reason)
+	}
+	w.clock.Move(30 * time.Second)
+	w.mustVerify(w.alice, d)
+}

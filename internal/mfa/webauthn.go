@@ -411,6 +411,14 @@ func (s *Service) trusts() bool {
 	return s.Metadata != nil && s.Metadata.GetValidateTrustAnchor(context.Background())
 }
 
+// keyFactor is the id of the factor that a key becomes in an enrolment. Another
+// answer to the same challenge is another factor: whichever the ledger takes, what is
+// kept under its id is that key.
+func keyFactor(enrolment string, id []byte) string {
+	sum := sha256.Sum256(append([]byte(enrolment), id...))
+	return hex.EncodeToString(sum[:16])
+}
+
 // registered is a key whose registration was checked.
 type registered struct {
 	keySecret

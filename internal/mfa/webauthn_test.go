@@ -414,6 +414,63 @@ func TestACredentialBelongsToOneUser(t *testing.T) {
 	}
 }
 
+// A browser makes another key when it is asked again, and a device may forget the one
+// of before. The one that the ledger takes is the one that counts.
+func TestAnotherKeyAfterAnAnswerThatWasLost(t *testing.T) {
+	w := newWorld(t)
+	e, err := w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.WebAuthn, From: w.from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	confirm := func(a *mfatest.Authenticator) (mfa.Confirmed, error) {
+		return w.ConfirmEnrolment(t.Context(), w.alice, w.rules, mfa.Confirmation{Token: e.Token, Response: a.Create(e.Options), From: w.from})
+	}
+	first, second := mfatest.NewAuthenticator(rpID, origin, mfatest.ES256), mfatest.NewAuthenticator(rpID, origin, mfatest.ES256)
+	w.ledger.FailAppend(errors.New("away"))
+	if _, err := confirm(first); !errors.Is(err, mfa.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	w.ledger.FailAppend(nil)
+	got, err := confirm(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := w.Factors(t.Context(), w.alice); err != nil || len(list) != 1 || list[0].ID != got.Factor.ID {
+		t.Errorf("the factors are %v, %v, want %s", list, err, got.Factor.ID)
+	}
+	c := w.challenge(w.alice)
+	if _, err := w.answer(w.alice, c, second.Get(c.Options)); err != nil {
+		t.Errorf("the key that was enrolled: %v, recorded as %s", err, w.last().Reason)
+	}
+	c = w.challenge(w.alice)
+	if _, err := w.answer(w.alice, c, first.Get(c.Options)); !errors.Is(err, mfa.ErrDenied) {
+		t.Errorf("the other one: %v", err)
+	}
+}
+
+// A challenge is good for one answer, also where that is right and the rules are
+// against it.
+func TestARegistrationIsLookedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	id := bytes.Repeat([]byte{7}, 32)
+	bob := w.alice
+	bob.Owner = mfa.Owner{Namespace: "team-a", Name: "bob", UID: "6f1c1f6e-0000-4000-8000-000000000002"}
+	if _, err := w.enrolKey(bob, mfatest.NewAuthenticator(rpID, origin, mfatest.ES256), "", func(c *mfatest.Ceremony) { c.ID = id }); err != nil {
+		t.Fatal(err)
+	}
+	e, err := w.StartEnrolment(t.Context(), w.alice, w.rules, mfa.EnrolmentRequest{Method: mfa.WebAuthn, From: w.from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	confirm := func(change ...func(*mfatest.Ceremony)) error {
+		response := mfatest.NewAuthenticator(rpID, origin, mfatest.ES256).Create(e.Options, change...)
+		_, err := w.ConfirmEnrolment(t.Context(), w.alice, w.rules, mfa.Confirmation{Token: e.Token, Response: response, From: w.from})
+		return err
+	}
+	w.want("somebody else's", confirm(func(c *mfatest.Ceremony) { c.ID = id }), mfa.ErrNotAllowed, audit.Failed, mfa.ReasonTaken)
+	w.want("another one to the same challenge", confirm(), mfa.ErrDenied, audit.Replayed, mfa.ReasonUsed)
+}
+
 func TestSeveralKeysAndNoneTwice(t *testing.T) {
 	w := newWorld(t)
 	first, c := w.mustEnrolKey(w.alice, mfatest.ES256)

@@ -59,6 +59,7 @@ type Ledger struct {
 	lost    map[string]int
 	records map[string][]audit.Record
 	down    error
+	full    error
 }
 
 // NewLedger is an empty one.
@@ -73,12 +74,20 @@ func (l *Ledger) Fail(err error) {
 	l.down = err
 }
 
+// FailAppend makes every Append fail with err, until it is called with nil. What is
+// there can be read.
+func (l *Ledger) FailAppend(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full = err
+}
+
 // Append implements mfa.Ledger.
 func (l *Ledger) Append(ctx context.Context, namespace string, attempt mfa.Attempt) ([]audit.Record, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.down != nil || ctx.Err() != nil {
-		return nil, fmt.Errorf("appending: %w", firstOf(ctx.Err(), l.down))
+	if err := firstOf(ctx.Err(), l.down, l.full); err != nil {
+		return nil, fmt.Errorf("appending: %w", err)
 	}
 	records, err := mfa.Fold{}.Check(l.state(namespace), attempt, l.now(namespace))
 	if err != nil {
