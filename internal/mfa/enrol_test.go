@@ -313,6 +313,26 @@ func TestAWrongConfirmationCountsAsAGuess(t *testing.T) {
 	w.want("for nobody", err, mfa.ErrDenied, audit.Failed, mfa.ReasonBadToken)
 }
 
+// Who does not exist is told of a malformed code what anybody is.
+func TestAMalformedConfirmationTellsNobodyApart(t *testing.T) {
+	for who, p := range map[string]func(*world) mfa.Person{
+		"a user": func(w *world) mfa.Person { return w.alice }, "nobody": func(w *world) mfa.Person { return w.nobody },
+	} {
+		for _, method := range []mfa.Method{mfa.TOTP, mfa.WebAuthn} {
+			w := newWorld(t)
+			e, err := w.StartEnrolment(t.Context(), p(w), w.rules, mfa.EnrolmentRequest{Method: method, From: w.from})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := len(w.ledger.Records("team-a"))
+			_, err = w.ConfirmEnrolment(t.Context(), p(w), w.rules, mfa.Confirmation{Token: e.Token, Code: "12 345", From: w.from})
+			if !errors.Is(err, mfa.ErrInvalid) || len(w.ledger.Records("team-a")) != before {
+				t.Errorf("%s, %s: %v, and %d records", who, method, err, len(w.ledger.Records("team-a"))-before)
+			}
+		}
+	}
+}
+
 func TestManagingFactors(t *testing.T) {
 	w := newWorld(t)
 	d, first := w.enrolTOTP(w.alice, mfa.EnrolmentRequest{Name: "old phone"})
