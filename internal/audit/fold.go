@@ -46,3 +46,12 @@ type Fold[V, A any] interface {
 	// and Apply must treat both alike. It is called for every entry there is.
 	Expired(key string, value V, at time.Time) bool
 }
+
+// Witness is an attempt that is told what was recorded of it.
+type Witness interface {
+	// Recorded is called once the records are in the ledger, as they are there, also if
+	// whoever made the attempt does not wait for the answer any more. It must not block:
+	// the answer comes after it. If it is not known whether they are in the ledger, or the
+	// attempt was refused, it is not called.
+	Recorded(records []Record)
+}

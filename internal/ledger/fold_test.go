@@ -19,6 +19,15 @@ type wish struct {
 	Free bool
 	// Size is how much the record carries besides.
 	Size int
+	// Heard, if not nil, gets what was recorded.
+	Heard chan audit.Record
+}
+
+// Recorded implements audit.Witness.
+func (w wish) Recorded(records []audit.Record) {
+	if w.Heard != nil {
+		w.Heard <- records[0]
+	}
 }
 
 var errUsed = errors.New("it is used up")

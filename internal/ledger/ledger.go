@@ -59,6 +59,8 @@ type request[V any] struct {
 	judge func(audit.State[V], time.Time) ([]audit.Record, error)
 	given []audit.Record
 	look  func(*state[V]) // must not keep or change it
+	// recorded, if not nil, is called with what was recorded.
+	recorded func([]audit.Record)
 
 	refusal error          // judge's, until the state it rests on is shown to be current
 	records []audit.Record // what was recorded

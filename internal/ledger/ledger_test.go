@@ -109,6 +109,37 @@ func TestAppendAnswersWithWhatIsInTheLedger(t *testing.T) {
 	})
 }
 
+// Whoever does not wait for an answer keeps nobody from being told of what was recorded.
+func TestAWitnessIsToldThoughNobodyWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMemory()
+		a := start(t, m, "a")
+		a.must(t, wish{Thing: "opens"})
+		ctx, hangUp := context.WithCancel(t.Context())
+		m.setFault(func(op string, _ int64, do func() error) error {
+			if op == "Create" {
+				hangUp()
+				pass(time.Second)
+			}
+			return do()
+		})
+		heard := make(chan audit.Record, 2)
+		if _, err := a.Append(ctx, ns, wish{Thing: "code", Heard: heard}); !errors.Is(err, context.Canceled) {
+			t.Errorf("who hung up got %v", err)
+		}
+		if _, err := a.Append(t.Context(), ns, wish{Thing: "code", Unless: true, Heard: heard}); !errors.Is(err, errUsed) {
+			t.Errorf("who is refused got %v", err)
+		}
+		held := verify(t, m)
+		if len(heard) != 1 || len(held) != 2 {
+			t.Fatalf("told of %d, and %d batches are held", len(heard), len(held))
+		}
+		if got, want := <-heard, held[1].Records[0]; got.ID != want.ID || !got.Time.Equal(want.Time) {
+			t.Errorf("told of %+v, held is %+v", got, want)
+		}
+	})
+}
+
 func TestABatchCollectsWhileAnotherIsUnderWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMemory()

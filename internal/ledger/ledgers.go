@@ -154,7 +154,8 @@ func (l *Ledgers[V, A]) Check(limit time.Duration) error {
 // right. An error of the fold's Check comes back as it is; for others see
 // ErrUnavailable and its neighbours.
 //
-// When ctx ends first, the attempt may or may not be recorded.
+// When ctx ends first, the attempt may or may not be recorded. An audit.Witness is
+// told if it was.
 func (l *Ledgers[V, A]) Append(ctx context.Context, namespace string, attempt A) ([]audit.Record, error) {
 	r := newRequest[V](ctx)
 	r.judge = func(state audit.State[V], now time.Time) ([]audit.Record, error) {
@@ -163,6 +164,9 @@ func (l *Ledgers[V, A]) Append(ctx context.Context, namespace string, attempt A)
 			err = fmt.Errorf("%w: the fold neither refuses nor records", audit.ErrInvalid)
 		}
 		return records, err
+	}
+	if witness, ok := any(attempt).(audit.Witness); ok {
+		r.recorded = witness.Recorded
 	}
 	if err := l.do(ctx, namespace, r); err != nil {
 		return nil, err

@@ -281,6 +281,9 @@ func (l *ledger[V]) answer(requests []*request[V]) {
 		if r.look != nil && !l.peek(r.look) {
 			err = fmt.Errorf("%w: it is being opened again", ErrUnavailable)
 		}
+		if r.recorded != nil && len(r.records) > 0 {
+			r.recorded(r.records)
+		}
 		r.answer(err)
 	}
 }

@@ -156,7 +156,7 @@ func (s *Service) send(ctx context.Context, p Person, w who, r Rules, what sendi
 	if err != nil {
 		return none(err)
 	}
-	a := sendAttempt{act: newAct(s.record(audit.ChallengeSent, w, r, what.method, what.from), p, r), sending: what}
+	a := sendAttempt{act: s.newAct(s.record(audit.ChallengeSent, w, r, what.method, what.from), p, r), sending: what}
 	a.record.Details = []audit.Detail{
 		detail(detailChallenge, id), untilDetail(t.Until), detail(detailFor, what.kind),
 	}

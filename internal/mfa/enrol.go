@@ -305,7 +305,7 @@ func (s *Service) confirm(ctx context.Context, p Person, w who, r Rules, c Confi
 		return Factor{}, nil, err
 	}
 	a := enrolmentAttempt{
-		act: newAct(s.record(audit.FactorEnrolled, w, r, t.Method, c.From), p, r), rules: r, token: t,
+		act: s.newAct(s.record(audit.FactorEnrolled, w, r, t.Method, c.From), p, r), rules: r, token: t,
 		evidence: evidence{challenge: t.ID, until: t.Until},
 	}
 	credential := Credential{ID: t.ID, Method: t.Method, Name: t.Name, AddedAt: s.Clock().UTC()}
@@ -328,7 +328,6 @@ func (s *Service) confirm(ctx context.Context, p Person, w who, r Rules, c Confi
 	if errors.Is(err, ErrDenied) && slices.Contains(enrolmentRules, record.Reason) {
 		err = &NotAllowedError{record.Reason}
 	}
-	s.notify(p, records)
 	return Factor{
 		ID: credential.ID, Method: credential.Method, Name: credential.Name, AddedAt: record.Time, AAGUID: credential.AAGUID,
 	}, records, err

@@ -133,8 +133,8 @@ func (s *Service) Remove(ctx context.Context, p Person, r Rules, ask RemoveReque
 	if err != nil {
 		return err
 	}
-	a := removal{act: newAct(s.record(audit.FactorRemoved, w, r, "", ask.From), p, r), session: sid, factor: ask.ID, rules: r}
-	if err := s.permitted(ctx, p, w, a); err != nil {
+	a := removal{act: s.newAct(s.record(audit.FactorRemoved, w, r, "", ask.From), p, r), session: sid, factor: ask.ID, rules: r}
+	if err := s.permitted(ctx, w, a); err != nil {
 		return err
 	}
 	return s.forget(ctx, w, ask.ID)

@@ -129,12 +129,11 @@ func (s *Service) append(ctx context.Context, w who, a Attempt) ([]audit.Record,
 
 // permitted appends something that is no guess: what speaks against it may be
 // told.
-func (s *Service) permitted(ctx context.Context, p Person, w who, a Attempt) error {
+func (s *Service) permitted(ctx context.Context, w who, a Attempt) error {
 	records, err := s.append(ctx, w, a)
 	if err == nil && records[0].Outcome != audit.Succeeded {
 		err = &NotAllowedError{records[0].Reason}
 	}
-	s.notify(p, records)
 	return err
 }
 

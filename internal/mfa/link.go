@@ -62,9 +62,9 @@ func (s *Service) StartLink(ctx context.Context, p Person, r Rules, ask LinkRequ
 	if err != nil {
 		return Link{}, err
 	}
-	a := linkAttempt{newAct(with(s.record(audit.EnrolmentLinkIssued, w, r, "", ask.From), audit.Succeeded, "",
+	a := linkAttempt{s.newAct(with(s.record(audit.EnrolmentLinkIssued, w, r, "", ask.From), audit.Succeeded, "",
 		detail(detailLink, t.ID), untilDetail(t.Until)), p, r)}
-	if err := s.permitted(ctx, p, w, a); err != nil {
+	if err := s.permitted(ctx, w, a); err != nil {
 		return Link{}, err
 	}
 	return Link{Token: token, ExpiresAt: t.Until}, nil

@@ -118,7 +118,8 @@ type Courier interface {
 type Ledger interface {
 	// Append judges an attempt by the Fold and appends. The records it returns are
 	// durable. The Fold's refusal comes back as it is; any other error says that
-	// it is not known to be recorded.
+	// it is not known to be recorded. An audit.Witness is told of them, also if ctx has
+	// ended.
 	Append(ctx context.Context, namespace string, attempt Attempt) ([]audit.Record, error)
 	// Read shows the state with everything in it that was answered before.
 	Read(ctx context.Context, namespace string, look func(audit.State[Entry])) error

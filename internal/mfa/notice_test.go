@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,7 +55,7 @@ func TestWhatUsersAreToldOf(t *testing.T) {
 	expect("a further factor", "FactorEnrolled TOTP")
 	verified := w.mustVerify(w.alice, d)
 	expect("a verification like any other")
-	w.codes(verified.Token)
+	codes := w.codes(verified.Token)
 	expect("new codes", "RecoveryCodesIssued RecoveryCodes")
 	if err := w.Remove(t.Context(), w.alice, w.rules, mfa.RemoveRequest{ID: c.Factor.ID, Session: verified.Token, From: w.from}); err != nil {
 		t.Fatal(err)
@@ -71,6 +72,12 @@ func TestWhatUsersAreToldOf(t *testing.T) {
 	}
 	w.ledger.Fail(nil)
 	expect("what is not recorded has not happened")
+	w.ledger.LoseAnswers(context.Canceled)
+	if _, err := w.recover(codes[0]); !errors.Is(err, mfa.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	w.ledger.LoseAnswers(nil)
+	expect("who hung up keeps nobody from being told", "RecoveryCodeUsed RecoveryCodes")
 	w.alice.Contact.Email = ""
 	w.link()
 	expect("there is no address")

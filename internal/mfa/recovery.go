@@ -54,7 +54,7 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 		return nil, err
 	}
 	attempt := codesAttempt{
-		act: newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID, rules: r,
+		act: s.newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID, rules: r,
 	}
 	// Asked first, so that who may not leaves nothing behind in the vault.
 	var old []string
@@ -76,7 +76,7 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 	if err := s.add(ctx, w, ledger, credential); err != nil {
 		return nil, err
 	}
-	if err := s.permitted(ctx, p, w, attempt); err != nil {
+	if err := s.permitted(ctx, w, attempt); err != nil {
 		return nil, err
 	}
 	if err := s.forget(ctx, w, old...); err != nil {

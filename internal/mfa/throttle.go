@@ -43,10 +43,15 @@ type act struct {
 	// max and autoUnlock are those of the policy.
 	max        int
 	autoUnlock time.Duration
+	// notify tells the user of what was recorded.
+	notify func([]audit.Record)
 }
 
-func newAct(record audit.Record, p Person, r Rules) act {
-	a := act{record: record, suspended: p.Suspended, max: r.MaxAttempts, autoUnlock: r.AutoUnlock}
+func (s *Service) newAct(record audit.Record, p Person, r Rules) act {
+	a := act{
+		record: record, suspended: p.Suspended, max: r.MaxAttempts, autoUnlock: r.AutoUnlock,
+		notify: func(records []audit.Record) { s.notify(p, records) },
+	}
 	if a.max <= 0 {
 		a.max = DefaultMaxAttempts
 	}
@@ -56,6 +61,9 @@ func newAct(record audit.Record, p Person, r Rules) act {
 	}
 	return a
 }
+
+// Recorded implements audit.Witness: whoever hangs up keeps nobody from being told.
+func (a act) Recorded(records []audit.Record) { a.notify(records) }
 
 // guarded lets decide judge an attempt, unless the user may not try or has tried
 // too much; a right answer makes no difference to that. It locks the user whose

@@ -79,7 +79,7 @@ func (s *Service) Verify(ctx context.Context, p Person, r Rules, proof Proof) (S
 	if proof.Method == RecoveryCodes {
 		action = audit.RecoveryCodeUsed
 	}
-	a := verification{act: newAct(s.record(action, w, r, proof.Method, proof.From), p, r), method: proof.Method, evidence: e, plan: plan}
+	a := verification{act: s.newAct(s.record(action, w, r, proof.Method, proof.From), p, r), method: proof.Method, evidence: e, plan: plan}
 	if e.challenge != "" {
 		a.record.Claim = "challenge/" + e.challenge
 		a.record.Details = []audit.Detail{detail(detailChallenge, e.challenge), untilDetail(e.until)}
@@ -88,7 +88,6 @@ func (s *Service) Verify(ctx context.Context, p Person, r Rules, proof Proof) (S
 	if err != nil {
 		return Session{}, err
 	}
-	s.notify(p, records)
 	won, err := accepted(records, action)
 	if err != nil {
 		return Session{}, err

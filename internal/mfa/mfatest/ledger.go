@@ -60,6 +60,7 @@ type Ledger struct {
 	records map[string][]audit.Record
 	down    error
 	full    error
+	deaf    error
 }
 
 // NewLedger is an empty one.
@@ -82,6 +83,14 @@ func (l *Ledger) FailAppend(err error) {
 	l.full = err
 }
 
+// LoseAnswers makes every Append record and fail with err all the same, as for who
+// does not wait, until it is called with nil.
+func (l *Ledger) LoseAnswers(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf = err
+}
+
 // Append implements mfa.Ledger.
 func (l *Ledger) Append(ctx context.Context, namespace string, attempt mfa.Attempt) ([]audit.Record, error) {
 	l.mu.Lock()
@@ -96,7 +105,16 @@ func (l *Ledger) Append(ctx context.Context, namespace string, attempt mfa.Attem
 	if len(records) == 0 {
 		return nil, fmt.Errorf("%w: the fold neither refuses nor records", audit.ErrInvalid)
 	}
-	return l.add(namespace, records)
+	if records, err = l.add(namespace, records); err != nil {
+		return nil, err
+	}
+	if witness, ok := attempt.(audit.Witness); ok {
+		witness.Recorded(records)
+	}
+	if l.deaf != nil {
+		return nil, fmt.Errorf("appending: %w", l.deaf)
+	}
+	return records, nil
 }
 
 // Record appends records as they are, as the manager does.
