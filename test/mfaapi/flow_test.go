@@ -9,6 +9,7 @@ import (
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/neosc/mfa-operator/api/v1alpha1"
@@ -203,6 +204,15 @@ func TestCallers(t *testing.T) {
 		w.Expect(got.text("type")).To(gomega.Equal(test.kind), test.reason)
 		w.Expect(got.text("detail")).To(gomega.ContainSubstring(test.detail), test.reason)
 	}
+	w.Expect(cluster.client.Create(t.Context(), &v1alpha1.MFAUser{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "twin"}, Spec: v1alpha1.MFAUserSpec{Source: v1alpha1.SourceLocal, Username: "ANN"},
+	})).To(gomega.Succeed())
+	for i := range w.site.replicas { // each has a cache of its own
+		w.Eventually(func() answer { return w.app.at(i).about(http.MethodPost, "ann", "/requirement", object{}) }).Should(beProblem(http.StatusConflict))
+	}
+	reader := app{w: w, token: w.tokenOf("reader", "mfa.security.neosc.io")}
+	w.Expect(reader.about(http.MethodPost, "ann", "/requirement", object{})).To(beProblem(http.StatusForbidden), "who may not ask is not told who there is")
+	w.Expect(reader.about(http.MethodPut, "ann", "", object{})).To(beProblem(http.StatusForbidden), "nor in registering")
 	elsewhere := newWorld(t)
 	elsewhere.app.token = w.app.token
 	w.Expect(elsewhere.app.about(http.MethodPost, "ann", "/requirement", object{}).status).To(gomega.Equal(http.StatusForbidden), "another namespace")

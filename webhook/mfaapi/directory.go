@@ -115,6 +115,8 @@ type found struct {
 	name string
 	// user is nil if there is none.
 	user *v1alpha1.MFAUser
+	// twins, if not nil, is that there are several. Only who may ask about them is told.
+	twins error
 }
 
 // find looks a user up. Not to be there is no error: nobody shall be able to tell.
@@ -137,7 +139,7 @@ func (d *Directory) find(ctx context.Context, namespace, username string) (found
 	case err != nil:
 		return found{}, fmt.Errorf("%w: looking up a user: %w", mfa.ErrUnavailable, err)
 	case len(list.Items) > 1:
-		return found{}, callers.NewProblem(http.StatusConflict, callers.NotAllowed, fmt.Sprintf(
+		f.twins = callers.NewProblem(http.StatusConflict, callers.NotAllowed, fmt.Sprintf(
 			"MFAUsers %s and %s have the same username; remove one of them", list.Items[0].Name, list.Items[1].Name))
 	case len(list.Items) == 1 && list.Items[0].DeletionTimestamp.IsZero():
 		f.user, f.name = &list.Items[0], list.Items[0].Name
@@ -164,6 +166,9 @@ func nameFor(username string) string {
 // standing says who a user is to the rules, and what their policies say. Of
 // somebody who is not there it is what it would be of somebody new.
 func (d *Directory) standing(ctx context.Context, f found) (mfa.Person, mfa.Rules, error) {
+	if f.twins != nil {
+		return mfa.Person{}, mfa.Rules{}, f.twins
+	}
 	ns := &corev1.Namespace{}
 	err := d.Cache.Get(ctx, types.NamespacedName{Name: f.namespace}, ns)
 	if apierrors.IsNotFound(err) {

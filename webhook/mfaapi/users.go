@@ -2,6 +2,7 @@ package mfaapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -46,6 +47,9 @@ func (a *API) register(ctx context.Context, in *registerRequest) (*registerRespo
 	if err := a.authorize(ctx, right{verb: "create"}, in.Namespace, ""); err != nil {
 		return nil, err
 	}
+	if f.twins != nil {
+		return nil, f.twins
+	}
 	out := &registerResponse{Status: http.StatusOK}
 	if f.user == nil {
 		if err := d.register(ctx, f, in.Body.Email, in.Body.Phone); err != nil {
@@ -80,7 +84,7 @@ func (d *Directory) register(ctx context.Context, f found, email, phone string) 
 	}
 	err := wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, 5*time.Second, true, func(ctx context.Context) (bool, error) {
 		now, err := d.find(ctx, f.namespace, f.username)
-		return now.user != nil, err
+		return now.user != nil, errors.Join(err, now.twins)
 	})
 	if err != nil {
 		return fmt.Errorf("%w: waiting until a new user is known here: %w", mfa.ErrUnavailable, err)
