@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ecdh"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -200,8 +201,21 @@ func (s *Service) decoy(w who) (key, error) {
 	if err != nil {
 		return key{}, unavailable("making up a credential", err)
 	}
-	id := sha256.Sum256(mac)
-	return key{keySecret: keySecret{ID: id[:], PublicKey: nobodysKey, Flags: byte(protocol.FlagUserPresent)}}, nil
+	id := sha512.Sum512(mac)
+	like := decoys[int(id[len(id)-1])%len(decoys)]
+	return key{keySecret: keySecret{ID: id[:like.length], PublicKey: nobodysKey, Flags: byte(protocol.FlagUserPresent), Transports: like.transports}}, nil
+}
+
+// decoys are what keys look like in the options of a challenge: how long their ids are,
+// in bytes, and how they are reached.
+var decoys = []struct {
+	length     int
+	transports []protocol.AuthenticatorTransport
+}{
+	{20, []protocol.AuthenticatorTransport{protocol.Hybrid, protocol.Internal}},
+	{32, []protocol.AuthenticatorTransport{protocol.Hybrid, protocol.Internal}},
+	{32, []protocol.AuthenticatorTransport{protocol.Internal}},
+	{48, []protocol.AuthenticatorTransport{protocol.NFC, protocol.USB}},
 }
 
 // nobodysKey is a P-256 point that was not made from a private key, as a COSE key:

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -523,6 +524,37 @@ func TestSomebodyWithoutAKeyHasOneThatIsMadeUp(t *testing.T) {
 	}
 	if slices.Equal(mfatest.Allowed(w.challenge(w.alice).Options), mfatest.Allowed(w.challenge(w.nobody).Options)) {
 		t.Error("both have the same")
+	}
+}
+
+// What a browser is told of a key that is made up has all that it is told of a real one.
+func TestAMadeUpKeyLooksLikeOne(t *testing.T) {
+	w := newWorld(t)
+	w.mustEnrolKey(w.alice, mfatest.ES256)
+	told := func(p mfa.Person) map[string]any {
+		var o struct {
+			PublicKey struct {
+				Allow []map[string]any `json:"allowCredentials"`
+			} `json:"publicKey"`
+		}
+		if err := json.Unmarshal(w.challenge(p).Options, &o); err != nil || len(o.PublicKey.Allow) != 1 {
+			t.Fatalf("%q: %v, %v", p.Username, o, err)
+		}
+		return o.PublicKey.Allow[0]
+	}
+	members := func(p mfa.Person) []string { return slices.Sorted(maps.Keys(told(p))) }
+	looks := map[string]bool{}
+	for n := range 64 {
+		nobody := w.nobody
+		nobody.Username = fmt.Sprintf("nobody-%d", n)
+		if got, want := members(nobody), members(w.alice); !slices.Equal(got, want) {
+			t.Fatalf("of nobody a browser is told %v, of a user %v", got, want)
+		}
+		one := told(nobody)
+		looks[fmt.Sprint(len(one["id"].(string)), one["transports"])] = true
+	}
+	if len(looks) < 3 {
+		t.Errorf("keys that are made up look all alike: %v", looks)
 	}
 }
 

@@ -44,6 +44,8 @@ type Authenticator struct {
 	Format   string
 	Attester crypto.Signer
 	Chain    []*x509.Certificate
+	// Transports are how browsers say that it is reached.
+	Transports []string
 	// The key that Create made last.
 	ID         []byte
 	Key        crypto.Signer
@@ -53,7 +55,7 @@ type Authenticator struct {
 
 // NewAuthenticator verifies users, and counts.
 func NewAuthenticator(rpID, origin string, algorithm int) *Authenticator {
-	return &Authenticator{RPID: rpID, Origin: origin, Algorithm: algorithm, Flags: UserPresent | UserVerified, Format: "none"}
+	return &Authenticator{RPID: rpID, Origin: origin, Algorithm: algorithm, Flags: UserPresent | UserVerified, Format: "none", Transports: []string{"hybrid", "internal"}}
 }
 
 // Ceremony is what an Authenticator is about to answer; a test may change it.
@@ -208,7 +210,7 @@ func (a *Authenticator) Create(raw json.RawMessage, change ...func(*Ceremony)) [
 	object := must(webauthncbor.Marshal(map[string]any{"fmt": format, "attStmt": statement, "authData": c.AuthData(authData)}))
 	return must(json.Marshal(map[string]any{
 		"type": "public-key", "id": encode(c.ID), "rawId": encode(c.ID),
-		"response": map[string]any{"clientDataJSON": encode(clientData), "attestationObject": encode(object)},
+		"response": map[string]any{"clientDataJSON": encode(clientData), "attestationObject": encode(object), "transports": a.Transports},
 	}))
 }
 
