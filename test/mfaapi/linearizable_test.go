@@ -148,7 +148,7 @@ func TestOnceWhateverIsKilled(t *testing.T) {
 		}
 	})
 	w := newWorldOn(t, s)
-	users := w.arm(people)
+	users := w.arm(0, people)
 	var once []proof // what can be used once, and does not age within this test
 	for _, u := range users {
 		once = append(once, proof{shown{"assertion of " + u.name, 1}, u.name, u.proofs["WebAuthn"]})
