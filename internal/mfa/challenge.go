@@ -18,8 +18,8 @@ type ChallengeRequest struct {
 	// Method is WebAuthn, Email or SMS.
 	Method Method
 	// Discoverable is for WebAuthn: no credentials are named, any passkey the
-	// authenticator has for the relying party will do. The person may be anybody
-	// of the namespace; UserHandle tells who answered.
+	// authenticator has for the relying party will do. The person may be anybody of
+	// the namespace: whose passkey it was, by UID, the answer has as its user handle.
 	Discoverable bool
 	// Application asks, in the user's words, at most 64 characters; shown in the
 	// message. May be empty.

@@ -231,23 +231,6 @@ func mustHex(text string) []byte {
 	return b
 }
 
-// UserHandle returns whom an assertion to a discoverable challenge claims to be
-// from: the UID of an MFAUser. It proves nothing; Verify does.
-func UserHandle(response []byte) (string, error) {
-	var uid string
-	err := safely(func() error {
-		parsed, err := protocol.ParseCredentialRequestResponseBytes(response)
-		if err == nil {
-			uid = string(parsed.Response.UserHandle)
-		}
-		return err
-	})
-	if err != nil || uid == "" || len(response) > longestResponse {
-		return "", invalid("response", "has to be what navigator.credentials.get returned, with a user handle")
-	}
-	return uid, nil
-}
-
 // examineAssertion checks an assertion. The library's errors are not passed on:
 // they tell the challenge that was expected.
 func (s *Service) examineAssertion(w who, r Rules, mine []Credential, proof Proof) (evidence, error) {
