@@ -56,7 +56,7 @@ var meanings = map[Action]string{
 	ChallengeSent:        "a code was sent by e-mail or SMS",
 	Verification:         "a second factor was tried",
 	RecoveryCodesIssued:  "recovery codes were made; earlier ones are void",
-	RecoveryCodeUsed:     "a recovery code was tried",
+	RecoveryCodeUsed:     "a recovery code was tried; a right one ends the user's other sessions",
 	SessionRevoked:       "a session was ended before its time",
 	MFAReset:             "an administrator removed factors and ended sessions",
 	ExemptionGranted:     "a user was exempted from a policy until a date",

@@ -168,6 +168,9 @@ func verified(_ audit.Entries[Entry], u *User, r audit.Record) {
 	source := sourceOfRecord(r)
 	u.Failures = slices.DeleteFunc(u.Failures, func(f Failures) bool { return f.Source == source })
 	u.VerifiedAt = r.Time
+	if r.Action == audit.RecoveryCodeUsed { // what was lost may still be signed in somewhere
+		u.Sessions = nil
+	}
 	u.sessionBegins(r)
 	f := u.factor(r.Detail(detailFactor))
 	if f == nil {

@@ -67,6 +67,11 @@ func TestWhatEndsASession(t *testing.T) {
 				t.Error(err)
 			}
 		}, true},
+		{"a recovery code was used: what was lost may be signed in", func(w *world, s mfa.Session) {
+			if _, err := w.recover(w.codes(s.Token)[0]); err != nil {
+				t.Error(err)
+			}
+		}, false},
 		{"the user is suspended", func(w *world, _ mfa.Session) { w.alice.Suspended = true }, false},
 		{"the user was suspended, and is not any more", func(w *world, _ mfa.Session) { w.record(mfa.Suspension(w.alice.UID, 2)) }, false},
 		{"the method is not allowed any more", func(w *world, _ mfa.Session) { w.rules.Methods = []mfa.Method{mfa.WebAuthn} }, false},
