@@ -29,9 +29,8 @@ type clock struct {
 // the API server's, or with the last record's.
 func (c *clock) recordTime(last time.Time) (time.Time, error) {
 	now := c.now().UTC().Truncate(time.Microsecond)
-	// The server tells its time in whole seconds, cut off.
-	if ahead := time.Duration(c.server.Load()); ahead > maxSkew || ahead < -maxSkew-time.Second {
-		return time.Time{}, fmt.Errorf("%w: it differs from the API server's by %s", ErrClock, ahead.Abs().Round(time.Second))
+	if err := c.skewed(); err != nil {
+		return time.Time{}, err
 	}
 	if behind := last.Sub(now); behind > maxSkew {
 		return time.Time{}, fmt.Errorf("%w: it is %s behind the last record", ErrClock, behind.Round(time.Second))
@@ -39,6 +38,16 @@ func (c *clock) recordTime(last time.Time) (time.Time, error) {
 		return last, nil
 	}
 	return now, nil
+}
+
+// skewed is ErrClock if our clock disagreed with the API server's when that last
+// answered.
+func (c *clock) skewed() error {
+	// The server tells its time in whole seconds, cut off.
+	if ahead := time.Duration(c.server.Load()); ahead > maxSkew || ahead < -maxSkew-time.Second {
+		return fmt.Errorf("%w: it differs from the API server's by %s", ErrClock, ahead.Abs().Round(time.Second))
+	}
+	return nil
 }
 
 // watching learns the API server's time from its answers.

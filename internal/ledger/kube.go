@@ -85,6 +85,10 @@ func (k *kube) Any(ctx context.Context, namespace string) (bool, error) {
 	return len(list.Items) > 0, err
 }
 
+func (k *kube) Ask(ctx context.Context) error {
+	return k.rest.Get().AbsPath("/version").Do(ctx).Error()
+}
+
 func (k *kube) Now(ctx context.Context, namespace string) (string, error) {
 	list, err := k.first(ctx, namespace)
 	return list.ResourceVersion, err

@@ -149,6 +149,22 @@ func (l *Ledgers[V, A]) Check(limit time.Duration) error {
 	return nil
 }
 
+// asking is how long CheckClock waits for an answer.
+const asking = 500 * time.Millisecond
+
+// CheckClock is the ledgers' part of a readiness check: ErrClock if our clock is so far
+// from the API server's that nothing would be recorded. It asks that server, which an
+// idle process does seldom; if there is no answer within half a second, the last one
+// counts.
+func (l *Ledgers[V, A]) CheckClock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, asking)
+	defer cancel()
+	if err := l.store.Ask(ctx); err != nil {
+		l.config.Log.V(1).Info("Asking the API server for its time", "error", err.Error())
+	}
+	return l.clock.skewed()
+}
+
 // Append judges an attempt and appends what follows from it. The records it
 // returns are in the ledger; they, not the error, say whether the attempt was
 // right. An error of the fold's Check comes back as it is; for others see

@@ -110,6 +110,10 @@ func (m *memory) Remove(ctx context.Context, namespace string, sequence int64) e
 	})
 }
 
+func (m *memory) Ask(ctx context.Context) error {
+	return m.do(ctx, "Ask", 0, func() error { return nil })
+}
+
 func (m *memory) Any(ctx context.Context, namespace string) (found bool, err error) {
 	err = m.do(ctx, "Any", 0, func() error {
 		found = len(m.sequences(namespace)) > 0

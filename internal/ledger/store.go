@@ -52,6 +52,9 @@ type Store interface {
 	// RemoveSnapshot removes one; one that is not there is no error.
 	RemoveSnapshot(ctx context.Context, namespace, name string) error
 
+	// Ask has the API server answer, whatever that is: each answer tells its time to
+	// who watches the transport.
+	Ask(ctx context.Context) error
 	// Now returns a point from which Watch can go on.
 	Now(ctx context.Context, namespace string) (point string, err error)
 	// Watch calls heard for every batch created or removed after a point, in

@@ -116,6 +116,7 @@ func setupMFA(ctx context.Context, mgr ctrl.Manager, o options.Webhook, ledgers 
 	}
 	return routes, map[string]func() error{
 		"sealing-keys": keys.Check, "session-keys": signer.Check, "credentials": vault.Check, "ledgers": opened.Check,
+		"clock": func() error { return ledgers.CheckClock(ctx) },
 	}, nil
 }
 
