@@ -62,6 +62,7 @@ const (
 	hello        = "hello"         // who is asking, and may they: no user, no store
 	totpVerify   = "totp-verify"
 	keyVerify    = "webauthn-verify" // the challenge, too: two requests
+	keyCheck     = "webauthn-check"  // only that: the limit of keyVerify where it is lower than the ledger
 )
 
 // atLeast is the target of totp-verify, as a ratio to the ledger.
@@ -89,7 +90,7 @@ func BenchmarkVerify(b *testing.B) {
 			// What is compared is measured right after each other.
 			limit := s.ledger(b, callers)
 			results = append(results, limit, s.secrets(b, callers), s.hello(b, callers))
-			for _, r := range []result{s.totp(b, callers), s.webauthn(b, callers)} {
+			for _, r := range []result{s.totp(b, callers), s.webauthn(b, callers), s.assertions(b, callers)} {
 				r.Ratio = load.Round(r.PerSecond / limit.PerSecond)
 				results = append(results, r)
 			}
