@@ -75,7 +75,7 @@ func TestCheck(t *testing.T) {
 		given := pod.Spec.Containers[0].Args
 		c.Expect(pod.Spec.Containers[0].Command).To(gomega.Equal([]string{"/manager"}))
 		c.Expect(given[0]).To(gomega.Equal("check"))
-		given = append(given[1:len(given):len(given)], "--namespace="+namespace, "--kubeconfig="+c.writeKubeconfig("check", checkerAccount))
+		given = append(given[1:len(given):len(given)], "--namespace="+namespace, "--kubeconfig="+c.writeKubeconfig(checkerAccount))
 		var out bytes.Buffer
 		err := app.Check(t.Context(), append(given, args...), &out)
 		return out.String(), err
@@ -107,7 +107,7 @@ func TestCheck(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- app.Run(ctx, "test", []string{"--leader-elect", "--health-probe-bind-address=0", "--kubeconfig=" + c.writeKubeconfig("manager", serviceAccount)}, logs, logs)
+		ended <- app.Run(ctx, "test", []string{"--leader-elect", "--health-probe-bind-address=0", "--kubeconfig=" + c.writeKubeconfig(serviceAccount)}, logs, logs)
 	}()
 	stop := func() {
 		cancel()

@@ -274,7 +274,7 @@ func (c *cluster) rings(zitadel *zitadeltest.Server) {
 
 // startManager runs the manager in this process as its service account.
 func (c *cluster) startManager(logs *recorder) (stop func()) {
-	kubeconfig := c.writeKubeconfig("manager", serviceAccount)
+	kubeconfig := c.writeKubeconfig(serviceAccount)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {

@@ -28,7 +28,6 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -36,6 +35,7 @@ import (
 	"github.com/neosc/mfa-operator/api/v1alpha1"
 	"github.com/neosc/mfa-operator/internal/controlplane"
 	"github.com/neosc/mfa-operator/internal/options"
+	"github.com/neosc/mfa-operator/test/harness"
 )
 
 const (
@@ -204,7 +204,7 @@ func newCluster(t *testing.T) *cluster {
 	if c.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	c.kubeconfig = c.writeKubeconfig("admin", "")
+	c.kubeconfig = c.writeKubeconfig("")
 	c.SetDefaultEventuallyTimeout(patience)
 	c.SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	return c
@@ -221,16 +221,13 @@ func (c *cluster) forTest(t *testing.T) *cluster {
 
 // writeKubeconfig writes a kubeconfig of the administrator's, who acts as
 // somebody else if that is not empty.
-func (c *cluster) writeKubeconfig(name, as string) string {
+func (c *cluster) writeKubeconfig(as string) string {
 	c.t.Helper()
 	rest := c.env.Config
-	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: "https://" + strings.TrimPrefix(rest.Host, "https://"), CertificateAuthorityData: rest.CAData}
-	config.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: rest.CertData, ClientKeyData: rest.KeyData, Impersonate: as}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
-	config.CurrentContext = name
 	path := filepath.Join(c.t.TempDir(), "kubeconfig")
-	c.Expect(clientcmd.WriteToFile(*config, path)).To(gomega.Succeed())
+	c.Expect(harness.WriteKubeconfig(path, rest, &clientcmdapi.AuthInfo{
+		ClientCertificateData: rest.CertData, ClientKeyData: rest.KeyData, Impersonate: as,
+	})).To(gomega.Succeed())
 	return path
 }
 

@@ -17,7 +17,7 @@ const webhookAccount = "system:serviceaccount:" + namespace + ":" + hook
 func (c *cluster) startWebhook(flags ...string) *harness.Webhook {
 	c.t.Helper()
 	logs := &harness.Recorder{}
-	running, err := harness.StartWebhook(c.writeKubeconfig("webhook", webhookAccount), logs, flags...)
+	running, err := harness.StartWebhook(c.writeKubeconfig(webhookAccount), logs, flags...)
 	c.Expect(err).NotTo(gomega.HaveOccurred())
 	c.t.Cleanup(func() {
 		if err := running.Stop(); err != nil {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/onsi/gomega"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/neosc/mfa-operator/test/harness"
@@ -63,11 +62,6 @@ func anotherTime(w *world, ahead *atomic.Int64) string {
 	})
 	w.t.Cleanup(server.Close)
 	path := filepath.Join(w.t.TempDir(), "kubeconfig")
-	w.Expect(clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"test": {Server: server.URL}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"test": {}},
-		Contexts:       map[string]*clientcmdapi.Context{"test": {Cluster: "test", AuthInfo: "test"}},
-		CurrentContext: "test",
-	}, path)).To(gomega.Succeed())
+	w.Expect(harness.WriteKubeconfig(path, &rest.Config{Host: server.URL}, &clientcmdapi.AuthInfo{})).To(gomega.Succeed())
 	return path
 }

@@ -25,7 +25,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -110,13 +109,7 @@ func writeKubeconfig(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	to := cluster.env.Config
-	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: "https://" + strings.TrimPrefix(to.Host, "https://"), CertificateAuthorityData: to.CAData}
-	config.AuthInfos["test"] = &clientcmdapi.AuthInfo{Token: token}
-	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
-	config.CurrentContext = "test"
-	return clientcmd.WriteToFile(*config, path)
+	return harness.WriteKubeconfig(path, cluster.env.Config, &clientcmdapi.AuthInfo{Token: token})
 }
 
 // tokenOf asks the API server for a token of a service account; without audiences it
