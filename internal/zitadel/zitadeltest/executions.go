@@ -16,8 +16,7 @@ type executionRow struct {
 	rowDetails
 	id        string
 	condition *actionpb.Condition
-	targets   []string // in the order they are called; never edited in place
-	asked     []string // as they were set: the commands do not know which of them were deleted since
+	targets   []string // as they were set, in the order they are called; some may have been deleted since
 }
 
 func (s *Server) executionAggregate(id string) aggregate {
@@ -41,7 +40,7 @@ func (s actionService) SetExecution(ctx context.Context, r *actionpb.SetExecutio
 		e := s.push(editor(ctx), s.executionAggregate(id), executionRemoved{})
 		return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(e.created)}, nil
 	}
-	if present && slices.Equal(before.asked, r.GetTargets()) {
+	if present && slices.Equal(before.targets, r.GetTargets()) {
 		return &actionpb.SetExecutionResponse{SetDate: timestamppb.New(before.changed)}, nil
 	}
 	if !s.areTargets(r.GetTargets()) {
@@ -73,10 +72,11 @@ func (s *Server) executionGone(id string) time.Time {
 }
 
 func (s actionService) ListExecutions(_ context.Context, r *actionpb.ListExecutionsRequest) (*actionpb.ListExecutionsResponse, error) {
+	st := s.read()
 	var refused error
-	list := rowsOf(s.read().executions, func(row executionRow) bool {
+	list := rowsOf(st.executions, func(row executionRow) bool {
 		for _, filter := range r.GetFilters() {
-			match, err := matchExecution(filter, row)
+			match, err := matchExecution(st, filter, row)
 			if err != nil {
 				refused = err
 			}
@@ -105,13 +105,13 @@ func (s actionService) ListExecutions(_ context.Context, r *actionpb.ListExecuti
 	for _, row := range list {
 		response.Executions = append(response.Executions, &actionpb.Execution{
 			Condition: row.condition, CreationDate: timestamppb.New(row.created), ChangeDate: timestamppb.New(row.changed),
-			Targets: row.targets,
+			Targets: st.targetIDs(row),
 		})
 	}
 	return response, nil
 }
 
-func matchExecution(filter *actionpb.ExecutionSearchFilter, row executionRow) (bool, error) {
+func matchExecution(st *state, filter *actionpb.ExecutionSearchFilter, row executionRow) (bool, error) {
 	switch f := filter.GetFilter().(type) {
 	case *actionpb.ExecutionSearchFilter_InConditionsFilter:
 		for _, condition := range f.InConditionsFilter.GetConditions() {
@@ -126,7 +126,7 @@ func matchExecution(filter *actionpb.ExecutionSearchFilter, row executionRow) (b
 	case *actionpb.ExecutionSearchFilter_ExecutionTypeFilter:
 		return f.ExecutionTypeFilter.GetExecutionType() == executionType(row.condition), nil
 	case *actionpb.ExecutionSearchFilter_TargetFilter:
-		return slices.Contains(row.targets, f.TargetFilter.GetTargetId()), nil
+		return slices.Contains(st.targetIDs(row), f.TargetFilter.GetTargetId()), nil
 	}
 	return false, nil
 }
@@ -164,7 +164,7 @@ func (c executionSet) apply(st *state, e *event) {
 	if !present {
 		row = executionRow{rowDetails: detailsOf(e), id: e.id}
 	}
-	row.condition, row.targets, row.asked = c.condition, c.targets, c.targets
+	row.condition, row.targets = c.condition, c.targets
 	row.touch(e)
 	st.executions[e.id] = row
 }

@@ -160,6 +160,7 @@ func (s *Server) apiTargets(kind string, c apiCall) []targetRow {
 	return nil
 }
 
+// targetsOf leaves out the targets that have been deleted.
 func (st *state) targetsOf(execution executionRow) []targetRow {
 	var targets []targetRow
 	for _, id := range execution.targets {
@@ -168,6 +169,14 @@ func (st *state) targetsOf(execution executionRow) []targetRow {
 		}
 	}
 	return targets
+}
+
+func (st *state) targetIDs(execution executionRow) []string {
+	var ids []string
+	for _, target := range st.targetsOf(execution) {
+		ids = append(ids, target.id)
+	}
+	return ids
 }
 
 // methodNames lists the methods of the API, serviceNames its services.

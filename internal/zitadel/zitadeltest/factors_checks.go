@@ -54,12 +54,12 @@ func (c passwordChecked) eventType(string) string {
 }
 func (passwordChecked) payload() any { return nil }
 func (c passwordChecked) apply(st *state, e *event) {
-	row := st.users[e.id]
-	row.human.failedPasswords++
-	if c.succeeded {
-		row.human.failedPasswords = 0
-	}
-	st.users[e.id] = row
+	editUserQuietly(st, e, func(u *userRow) {
+		u.human.failedPasswords++
+		if c.succeeded {
+			u.human.failedPasswords = 0
+		}
+	})
 }
 
 // keySignCountChanged comes with every use of a key. The real server writes it to the session, not to

@@ -269,8 +269,4 @@ func (targetRemoved) payload() any            { return nil }
 func (targetRemoved) apply(st *state, e *event) {
 	delete(st.targets, e.id)
 	st.targetsRemoved[e.id] = e.created
-	for id, execution := range st.executions {
-		execution.targets = slices.DeleteFunc(slices.Clone(execution.targets), func(target string) bool { return target == e.id })
-		st.executions[id] = execution
-	}
 }

@@ -160,12 +160,8 @@ type contactCodeAdded struct{ kind, code string }
 
 func (c contactCodeAdded) eventType(string) string { return "user.human." + c.kind + ".code.added" }
 func (c contactCodeAdded) payload() any            { return map[string]any{"code": encrypted(c.code)} }
-
-// apply leaves the details alone: to those who read a user, a code is no change.
 func (c contactCodeAdded) apply(st *state, e *event) {
-	user := st.users[e.id]
-	user.human.contact(c.kind).code = c.code
-	st.users[e.id] = user
+	editUserQuietly(st, e, func(u *userRow) { u.human.contact(c.kind).code = c.code })
 }
 
 type contactVerificationFailed struct{ kind string }

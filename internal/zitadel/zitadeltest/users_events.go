@@ -105,9 +105,17 @@ func (userRemoved) apply(st *state, e *event) {
 	delete(st.factors, e.id)
 }
 
+// editUser changes a user, and their details with it.
 func editUser(st *state, e *event, edit func(*userRow)) {
+	editUserQuietly(st, e, func(row *userRow) {
+		edit(row)
+		row.touch(e)
+	})
+}
+
+// editUserQuietly changes what to those who read a user is no change.
+func editUserQuietly(st *state, e *event, edit func(*userRow)) {
 	row := st.users[e.id]
 	edit(&row)
-	row.touch(e)
 	st.users[e.id] = row
 }
