@@ -305,7 +305,7 @@ func (s *Service) confirm(ctx context.Context, p Person, w who, r Rules, c Confi
 		return Factor{}, nil, err
 	}
 	a := enrolmentAttempt{
-		act: s.newAct(s.record(audit.FactorEnrolled, w, r, t.Method, c.From), p, r), rules: r, token: t,
+		act: s.newAct(s.record(audit.FactorEnrolled, w, r, t.Method, c.From), p, r), token: t,
 		evidence: evidence{challenge: t.ID, until: t.Until},
 	}
 	credential := Credential{ID: t.ID, Method: t.Method, Name: t.Name, AddedAt: s.Clock().UTC()}
@@ -462,7 +462,6 @@ func (s *Service) prove(ctx context.Context, p Person, w who, r Rules, c Confirm
 type enrolmentAttempt struct {
 	act
 	evidence
-	rules      Rules
 	token      enrolmentToken
 	factor     string      // its id
 	plan       plan        // of a session; none: there is to be no session

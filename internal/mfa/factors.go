@@ -133,7 +133,7 @@ func (s *Service) Remove(ctx context.Context, p Person, r Rules, ask RemoveReque
 	if err != nil {
 		return err
 	}
-	a := removal{act: s.newAct(s.record(audit.FactorRemoved, w, r, "", ask.From), p, r), session: sid, factor: ask.ID, rules: r}
+	a := removal{act: s.newAct(s.record(audit.FactorRemoved, w, r, "", ask.From), p, r), session: sid, factor: ask.ID}
 	if err := s.permitted(ctx, w, a); err != nil {
 		return err
 	}
@@ -144,7 +144,6 @@ func (s *Service) Remove(ctx context.Context, p Person, r Rules, ask RemoveReque
 type removal struct {
 	act
 	session, factor string
-	rules           Rules
 }
 
 func (a removal) judge(state audit.State[Entry], now time.Time) ([]audit.Record, error) {

@@ -54,7 +54,7 @@ func (s *Service) IssueRecoveryCodes(ctx context.Context, p Person, r Rules, ask
 		return nil, err
 	}
 	attempt := codesAttempt{
-		act: s.newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID, rules: r,
+		act: s.newAct(s.record(audit.RecoveryCodesIssued, w, r, RecoveryCodes, ask.From), p, r), session: sid, id: credential.ID,
 	}
 	// Asked first, so that who may not leaves nothing behind in the vault.
 	var old []string
@@ -112,7 +112,6 @@ func (s *Service) newRecoveryCodes(w who) ([]string, Credential, error) {
 type codesAttempt struct {
 	act
 	session, id string
-	rules       Rules
 }
 
 func (a codesAttempt) judge(state audit.State[Entry], now time.Time) ([]audit.Record, error) {

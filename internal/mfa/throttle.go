@@ -40,7 +40,8 @@ type act struct {
 	record audit.Record
 	// suspended: the user may do nothing.
 	suspended bool
-	// max and autoUnlock are those of the policy.
+	rules     Rules
+	// max and autoUnlock are those of the rules, within our bounds.
 	max        int
 	autoUnlock time.Duration
 	// notify tells the user of what was recorded.
@@ -49,7 +50,7 @@ type act struct {
 
 func (s *Service) newAct(record audit.Record, p Person, r Rules) act {
 	a := act{
-		record: record, suspended: p.Suspended, max: r.MaxAttempts, autoUnlock: r.AutoUnlock,
+		record: record, suspended: p.Suspended, rules: r, max: r.MaxAttempts, autoUnlock: r.AutoUnlock,
 		notify: func(records []audit.Record) { s.notify(p, records) },
 	}
 	if a.max <= 0 {
