@@ -18,9 +18,10 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # may have to build first. On a line of its own, so that its failure ends the recipe.
 CONTROL_PLANE = assets=$$(hack/controlplane.sh); \
 	export KUBEBUILDER_ASSETS="$$assets" PATH="$(CURDIR)/$(TOOLS):$$assets:$$PATH";
-# The race detector needs a C compiler; without one Go turns cgo off. At the end of a
-# process it would wait a second for reports of threads that are left; here it waits less.
+# The race detector needs a C compiler; without one Go turns cgo off.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: testing without the race detector))
+# At the end of a process it would wait a second for the reports of threads that are left.
+export GORACE := atexit_sleep_ms=50
 
 .PHONY: help
 help: ## Print this help
@@ -44,7 +45,7 @@ run-against: build ## The same on a real Zitadel, which is only read: ZITADEL_DO
 build: ## Build every command into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 test: $(TOOLS)/helm $(TOOLS)/kustomize $(TOOLS)/promtool ## Run every test, race detector on, against a real API server
-	@CHROMIUM=$$(hack/browser.sh); export CHROMIUM GORACE=atexit_sleep_ms=50; $(CONTROL_PLANE) go test $(RACE) -vet=off -timeout 20m ./...
+	@CHROMIUM=$$(hack/browser.sh); export CHROMIUM; $(CONTROL_PLANE) go test $(RACE) -vet=off -timeout 20m ./...
 	@go test -vet=off -run '^TestNoOrderOfEventsForksTheLedger$$' ./internal/ledger/ # its long cases: one goroutine, minutes if watched for races
 	@go -C hack/image test ./...
 bench: ## Run the benchmarks

@@ -18,8 +18,10 @@ import (
 
 const operatorNamespace = harness.OperatorNamespace
 
-// cluster is the control plane all tests of the package share, with one
-// manager on it. Tests keep apart by namespace, connection and Zitadel.
+// cluster is the control plane all tests of the package share, with one manager
+// on it. Tests keep apart by namespace, connection and Zitadel. Only those run in
+// parallel that neither restart the manager nor look at what is everybody's: they
+// wait until the others are done.
 var cluster struct {
 	env    *envtest.Environment
 	client client.Client

@@ -21,7 +21,7 @@ func (h holder) WebAuthnCredentials() []webauthn.Credential { return h.keys }
 
 // assertions checks one assertion again and again, with the library alone: what this
 // machine could verify if nothing had to be found, recorded or answered.
-func (s *scene) assertions(b *testing.B, callers int) result {
+func assertions(b *testing.B, callers int) result {
 	party, err := webauthn.New(&webauthn.Config{RPID: "example.com", RPDisplayName: "example", RPOrigins: []string{origin}})
 	ok(b, err)
 	key, who := mfatest.NewAuthenticator("example.com", origin, mfatest.ES256), holder{}
